@@ -1,0 +1,100 @@
+# nestscope: one non-recursive makefile.
+#
+#   make            build/<mode>/nestscope        MODE=release|debug|asan|cov
+#   make check      everything that needs no large download
+#   make lint       layers, headers, formats, engine boundary
+#   make help       the other targets
+
+MODE    ?= release
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+B       := build/$(MODE)
+
+# The layers: what each folder may include besides itself. An include that is
+# not listed here fails `make lint`; the link lines follow the same order.
+LAYERS  := base ept cpu vmx machine l0 introspect command gdbstub tui plugins app
+may_base       :=
+may_ept        := base
+may_cpu        := base ept
+may_vmx        := base ept cpu
+may_machine    := base
+may_l0         := base ept cpu vmx machine
+may_introspect := base ept cpu vmx machine l0
+may_command    := base introspect
+may_gdbstub    := base introspect command
+may_tui        := base introspect command
+may_plugins    := base introspect command
+may_app        := base ept cpu vmx machine l0 introspect command gdbstub tui plugins
+
+PKGS    := zydis zycore ncursesw vterm readline libelf libdwarf lua5.4 jansson slirp libzstd sqlite3 libxxhash
+PKG_CFLAGS := $(shell pkg-config --cflags zydis zycore ncursesw vterm lua5.4 jansson slirp libzstd sqlite3 libxxhash 2>/dev/null) \
+	-isystem /usr/include/libdwarf
+LIBS    := -lZydis -lZycore -lncursesw -lvterm -lreadline -lelf -ldwarf -llua5.4 -ljansson -lslirp -lzstd -lsqlite3 -lxxhash -ldl -lm
+
+CFLAGS_release := -O2 -g
+CFLAGS_debug   := -O0 -g
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS_cov     := -O0 -g --coverage
+LDFLAGS_asan   := -fsanitize=address,undefined
+LDFLAGS_cov    := --coverage
+
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+CPPFLAGS := -I. -I$(B)/gen -D_GNU_SOURCE -MMD -MP
+ALL_CFLAGS = -std=c11 $(WARN) $(CFLAGS_$(MODE)) $(PKG_CFLAGS) $(CFLAGS)
+LDFLAGS += -rdynamic $(LDFLAGS_$(MODE))
+
+# Code that runs while guest FP state is in host registers uses none of them.
+GENERAL_REGS := cpu ept
+$(foreach d,$(GENERAL_REGS),$(eval $(B)/$(d)/%.o: EXTRA := -mgeneral-regs-only -fno-stack-protector))
+
+all: $(B)/nestscope
+
+# Each folder is an archive of all its sources, subfolders included.
+define folder
+src_$(1) := $$(sort $$(wildcard $(1)/*.c $(1)/*/*.c))
+obj_$(1) := $$(patsubst %.c,$(B)/%.o,$$(src_$(1)))
+$(B)/$(1).a: $$(obj_$(1))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach d,$(LAYERS),$(eval $(call folder,$(d))))
+
+-include $(sort $(wildcard */rules.mk))
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXTRA) -c $< -o $@
+
+# A group resolves the hooks that a lower folder leaves to a higher one.
+ARCHIVES = $(foreach d,$(LAYERS),$(if $(src_$(d)),$(B)/$(d).a))
+$(B)/nestscope: $(ARCHIVES)
+	$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
+
+# Unit tests: tests/unit/<folder>_<what>.c links what <folder> may use.
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
+UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
+unit_folder = $(firstword $(subst _, ,$(notdir $(1))))
+unit_archives = $(foreach d,$(may_$(1)) $(1),$(if $(src_$(d)),$(B)/$(d).a))
+define unit
+$(B)/tests/unit/$(1): tests/unit/$(1).c $(call unit_archives,$(call unit_folder,$(1)))
+	@mkdir -p $$(@D)
+	$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(LDFLAGS_$$(MODE)) $$< -o $$@ -rdynamic -Wl,--start-group $(call unit_archives,$(call unit_folder,$(1))) -Wl,--end-group -lcmocka $$(LIBS)
+endef
+$(foreach t,$(patsubst tests/unit/%.c,%,$(UNIT_SRC)),$(eval $(call unit,$(t))))
+
+unit: $(UNIT_BIN)
+	@tests/run-unit $(UNIT_BIN)
+
+lint:
+	@tests/lint-layers $(foreach d,$(LAYERS),'$(d):$(may_$(d))')
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n 's/^#  *\(make .*\)/\1/p' Makefile
+
+.PHONY: all unit lint clean help
+.DELETE_ON_ERROR:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,69 @@
+/* The engine: runs decoded blocks of one vCPU, to an exact count.
+ *
+ * All vCPUs of a machine share one code cache (engine_shared). engine_run
+ * brings clock->now up to date before it calls any device and when it
+ * returns; timers are fired by the caller, between slices.
+ */
+#ifndef CPU_ENGINE_H
+#define CPU_ENGINE_H
+
+#include "base/addr.h"
+#include "cpu/vcpu.h"
+
+struct engine_shared;
+struct phys;
+struct bus;
+
+struct engine_shared *engine_shared_new(struct phys *phys, struct bus *bus);
+void engine_shared_free(struct engine_shared *e);
+
+/* Runs at most `budget` instructions and never past clock_next(). Delivers
+ * pending events. Returns why it stopped; c->retired and clock->now are
+ * exact. Never returns with FP state live. */
+enum cpu_leave engine_run(struct vcpu *c, uint64_t budget);
+
+/* Marks for breakpoints, by linear address, for every vCPU and every level:
+ * engine_run returns LEAVE_BREAK before the instruction there. The owner
+ * (l0/) decides whether it means anything, and steps over it by
+ * engine_step_over. Costs nothing where there is no mark. */
+void engine_mark(struct engine_shared *e, struct gva at);
+void engine_unmark(struct engine_shared *e, struct gva at);
+
+/* The next engine_run starts with the instruction at rip, mark or no mark. */
+void engine_step_over(struct vcpu *c);
+
+/* Watched ranges, by linear address: engine_run returns LEAVE_WATCH after the
+ * instruction that touched one; engine_watch_hit tells which. */
+struct engine_watch {
+	struct gva at;
+	uint64_t len;
+	bool read, write;
+};
+unsigned engine_watch_add(struct engine_shared *e, const struct engine_watch *w); /* id > 0 */
+void engine_watch_del(struct engine_shared *e, unsigned id);
+struct engine_watch_hit {
+	unsigned id;
+	struct gva at;
+	unsigned size;
+	bool write;
+};
+const struct engine_watch_hit *engine_watch_hit(const struct vcpu *c); /* NULL: none */
+
+/* DR0-DR3 or DR7 changed: their instruction breakpoints become marks and their
+ * data breakpoints watches, which end in PEND_DB instead of leaving. */
+void engine_debug_changed(struct vcpu *c);
+
+/* Forgets all code: after a load, or when the memory map changed. */
+void engine_flush(struct engine_shared *e);
+
+/* Translations as the TLB holds them, for stale-TLB detection: true when the
+ * current context of c caches `at`, with the page it leads to. */
+bool engine_tlb_peek(struct vcpu *c, struct gva at, struct hpa *page, bool *writable);
+
+/* Host statistics; outside state and hash. */
+struct engine_stats {
+	uint64_t blocks_built, blocks_flushed, tlb_misses, tlb_walks, smc_events, slow_ops;
+};
+void engine_stats(const struct engine_shared *e, struct engine_stats *out);
+
+#endif

@@ -1,0 +1,81 @@
+/* The decoded op: the only form in which code is executed.
+ *
+ * An op is 32 bytes. Handlers are chained by sibling calls: each ends in a
+ * jump to the next op's handler (checked on the disassembly); a plain return
+ * goes back to engine_run's loop. Register operands are byte offsets from
+ * struct vcpu, so that AH, SPL and the rest need no case.
+ *
+ * Invariant 5: no guest-visible write before every translation of the op has
+ * succeeded. A TLB miss is a tail call that fills and runs the op again.
+ */
+#ifndef CPU_OP_H
+#define CPU_OP_H
+
+#include "cpu/insn.h"
+#include "cpu/vcpu.h"
+
+struct op;
+struct block;
+
+typedef void op_fn(struct vcpu *c, const struct op *o);
+
+struct op {
+	op_fn *run;
+	union {
+		uint64_t imm;
+		struct block *link;
+		const struct insn *insn; /* slow ops and native stubs */
+		const void *code;        /* native stub: its entry */
+	};
+	int32_t disp;
+	uint8_t dst, src;    /* byte offsets into struct vcpu */
+	uint8_t base, index; /* likewise; vcpu.zero when absent */
+	uint8_t seg;         /* byte offset of seg_base[n] */
+	uint8_t scale;       /* shift count */
+	uint8_t left;        /* instructions left in the block, this one included */
+	uint8_t len;         /* bytes of the instruction */
+	uint16_t rip_low;    /* RIP of the instruction, bits 11:0 */
+	uint16_t aux;        /* the handler's own */
+};
+
+_Static_assert(sizeof(struct op) == 32, "an op is 32 bytes");
+_Static_assert(__builtin_offsetof(struct vcpu, seg_base) + 8 * 6 <= 256,
+	"op slots reach the register file with one byte");
+
+#define OP_NEXT(c, o) return (o)[1].run((c), (o) + 1)
+
+/* Chooses a handler for `i` and fills `o`; false when the form is not one of
+ * the row's (then it is #UD). Everything that the mode decides (operand size,
+ * flat segments, alignment) is decided here, from c and i. */
+typedef bool insn_bind_fn(struct vcpu *c, const struct insn *i, struct op *o);
+
+/* Calls the row's slow handler through c, with rip and rflags complete, and
+ * ends or goes on as its result says. */
+op_fn op_slow;
+
+/* The pieces that binders and native stubs share. */
+
+/* Fills base, index, scale, disp and seg of `o` for i's memory operand. */
+void op_bind_mem(struct vcpu *c, const struct insn *i, struct op *o);
+
+/* The linear address of the op's memory operand (flat form; binders choose
+ * another handler where limits or wrap-around have to be checked). */
+static inline uint64_t op_linear(const struct vcpu *c, const struct op *o)
+{
+	const char *r = (const char *)c;
+	return *(const uint64_t *)(r + o->base) +
+		(*(const uint64_t *)(r + o->index) << o->scale) + (int64_t)o->disp +
+		*(const uint64_t *)(r + o->seg);
+}
+
+/* Host pointer for a read or write of `size` bytes at linear `at`, or NULL
+ * when the access is not plain RAM, crosses a page, or has to fault; then the
+ * handler takes the slow way (cpu_mem_*), which can tell. */
+void *op_host_read(struct vcpu *c, uint64_t at, unsigned size);
+void *op_host_write(struct vcpu *c, uint64_t at, unsigned size);
+
+/* Leaves for a fault or exit that `step` says, at this op (rip, counts and
+ * flags put right). To be used as the handler's tail call. */
+void op_finish(struct vcpu *c, const struct op *o, enum cpu_step step);
+
+#endif
