@@ -3,6 +3,7 @@
 #   make            build/<mode>/nestscope        MODE=release|debug|asan|cov
 #   make check      everything that needs no large download
 #   make lint       layers, headers, formats, engine boundary
+#   make check-linux the stock Debian kernels as well
 #   make help       the other targets
 
 MODE    ?= release
@@ -60,7 +61,7 @@ $(B)/$(1).a: $$(obj_$(1))
 endef
 $(foreach d,$(LAYERS),$(eval $(call folder,$(d))))
 
--include $(sort $(wildcard */rules.mk))
+-include $(sort $(wildcard */rules.mk tests/*.mk))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -86,6 +87,20 @@ $(foreach t,$(patsubst tests/unit/%.c,%,$(UNIT_SRC)),$(eval $(call unit,$(t))))
 unit: $(UNIT_BIN)
 	@tests/run-unit $(UNIT_BIN)
 
+# check, check-linux: the suites of tests/*.list, one closing line each.
+check: packages-test
+	@$(MAKE) -s -j2 all
+	@B=$(B) MODE=$(MODE) tests/run-suites tests/check.list
+
+check-linux: packages-linux
+	@$(MAKE) -s -j2 all
+	@B=$(B) MODE=$(MODE) tests/run-suites tests/check-linux.list
+
+packages-test:
+	@tools/packages build test
+packages-linux:
+	@tools/packages build test linux
+
 lint:
 	@tests/lint-layers $(foreach d,$(LAYERS),'$(d):$(may_$(d))')
 
@@ -95,6 +110,6 @@ clean:
 help:
 	@sed -n 's/^#  *\(make .*\)/\1/p' Makefile
 
-.PHONY: all unit lint clean help
+.PHONY: all unit lint check check-linux packages-test packages-linux clean help
 .DELETE_ON_ERROR:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
