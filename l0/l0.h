@@ -1,0 +1,201 @@
+/* The machine of a session: the PC, its processors, and the loop that runs
+ * them in turns.
+ *
+ * l0_run() gives the vCPUs turns of `quantum` instructions, fires timers,
+ * skips or sleeps through idle time, and serves the event loop between
+ * slices. Whose turn it is and what is left of it are machine state, so that
+ * stopping, however often, changes nothing: the same guest takes the same
+ * course in one run or in a thousand.
+ *
+ * Between calls the machine stands at one position and every struct vcpu
+ * shows the architectural truth.
+ */
+#ifndef L0_L0_H
+#define L0_L0_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "cpu/engine.h"
+#include "cpu/model.h"
+#include "cpu/vcpu.h"
+#include "l0/ring.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define L0_VCPUS     16
+#define L0_OBSERVERS 16
+#define L0_QUANTUM   20000 /* instructions a vCPU runs before the next one's turn */
+
+struct machine;
+struct log;
+struct inputs;
+struct loop;
+struct nested;
+struct state_hash;
+
+/* --- What observers are told ------------------------------------------- */
+
+enum l0_event_kind {
+	L0_EV_RECORD,       /* a transition was recorded: `number` in the ring */
+	L0_EV_BREAK,        /* before an instruction with a mark: `at` is its linear address */
+	L0_EV_WATCH,        /* after an instruction that touched a watched range */
+	L0_EV_VMX_INSN,     /* L1 executed a VMX instruction: `number` = its exit reason */
+	L0_EV_VMCS_WRITE,   /* a VMCS12 field was written: `number` = encoding, old, new */
+	L0_EV_EPT_WRITE,    /* L1 changed an entry of its EPT: `at` = L1-physical, old, new */
+	L0_EV_MODE,         /* the processor switched mode: old, new = CR0/EFER digest (l0/mode) */
+	L0_EV_TRIPLE_FAULT, /* of level `level` */
+	L0_EV_INPUT,        /* an entry went into the input log: `number` */
+	L0_EV_STOPPED       /* l0_run is about to return; `number` = enum l0_why */
+};
+
+struct l0_event {
+	enum l0_event_kind kind;
+	uint8_t vcpu, level;
+	uint64_t number, at, old, new_;
+	const struct ring_record *record;        /* L0_EV_RECORD */
+	const struct engine_watch_hit *watch;    /* L0_EV_WATCH */
+};
+
+/* `kinds` is a mask of BIT(kind). True asks for a stop at this position, with
+ * this observer named in the stop; all observers are told in any case. */
+struct l0_observer {
+	uint32_t kinds;
+	bool (*event)(void *ctx, const struct l0_event *ev);
+	void *ctx;
+};
+
+/* --- Running ------------------------------------------------------------ */
+
+enum l0_why {
+	L0_LIMIT,      /* the position or count of l0_limits is reached */
+	L0_OBSERVER,   /* an observer asked; see l0_stop.event */
+	L0_INTERRUPT,  /* l0_interrupt() */
+	L0_POWER_OFF,  /* the guest powered off */
+	L0_DEBUG_EXIT, /* the guest wrote l0_stop.value to port 0xf4 */
+	L0_RESET,      /* only with l0_limits.stop_on_reset; the reset has happened */
+	L0_TRIPLE,     /* triple fault of the lowest level; the vCPU is in shutdown */
+	L0_DEAD        /* every vCPU waits and nothing can ever wake one */
+};
+
+struct l0_stop {
+	enum l0_why why;
+	unsigned vcpu;
+	uint64_t value;        /* L0_DEBUG_EXIT */
+	unsigned observer;     /* L0_OBSERVER: the index it was given */
+	struct l0_event event; /* L0_OBSERVER: a copy */
+};
+
+/* Zero means "no limit" for each. */
+struct l0_limits {
+	uint64_t clock;   /* stop when the virtual clock reaches this tick */
+	uint64_t retired; /* stop when all vCPUs together retired this many, ever */
+	/* Stop when vCPU step_vcpu has retired step_count more instructions; the
+	 * others take their turns meanwhile. */
+	unsigned step_vcpu;
+	uint64_t step_count;
+	bool stop_on_reset;
+};
+
+enum l0_pace { L0_PACE_FAST, L0_PACE_REAL };
+
+struct l0_vcpu {
+	struct l0 *l0;
+	struct vcpu *cpu;  /* owned */
+	uint8_t level;     /* whose state is in cpu now: 1, or 2 in nested operation */
+	void *nested;      /* l0/nested's per-vCPU struct; owned by it */
+};
+
+struct l0 {
+	struct machine *machine; /* owned */
+	struct engine_shared *engine; /* owned */
+	struct l0_vcpu vcpu[L0_VCPUS];
+	unsigned vcpus;
+	struct cpu_model model;
+	struct clock *clock;   /* the machine's */
+	struct log *log;       /* owned */
+	struct inputs *inputs; /* owned */
+	struct loop *loop;     /* owned */
+	struct ring ring;
+	struct nested *nested; /* NULL: bare (--l0 none) */
+
+	/* scheduling; machine state */
+	uint64_t quantum;      /* instructions per turn */
+	unsigned turn;         /* whose turn it is */
+	uint64_t turn_left;    /* instructions left of it */
+	bool powered_off;
+
+	/* not machine state */
+	enum l0_pace pace;
+	uint64_t slice;        /* instructions between two looks at the event loop */
+	uint64_t slice_left;
+	struct l0_observer observer[L0_OBSERVERS];
+	volatile bool interrupted;
+	bool have_stop;        /* an observer or device asked; `stop` is filled */
+	struct l0_stop stop;
+	uint64_t pace_clock, pace_host; /* real pace: this tick is this host time, ns */
+	void (*progress)(void *ctx, struct l0 *l); /* called about four times a host second; may be NULL */
+	void *progress_ctx;
+	uint64_t progress_next; /* host ns */
+};
+
+struct l0_config {
+	uint64_t mem;         /* bytes of RAM */
+	unsigned vcpus;
+	const char *cpu;      /* --cpu specification; NULL: default */
+	const char *l0;       /* --l0 specification; NULL: default */
+	uint64_t quantum;     /* 0: L0_QUANTUM */
+	enum l0_pace pace;
+	uint64_t rtc;         /* seconds since 1970 at position 0 */
+	bool testdev;
+	struct log *log;      /* taken over */
+};
+
+struct l0 *l0_new(const struct l0_config *cfg, struct err *e);
+void l0_free(struct l0 *l);
+
+/* Runs until something of enum l0_why; *limits may be NULL. */
+struct l0_stop l0_run(struct l0 *l, const struct l0_limits *limits);
+
+/* Ends a running l0_run at the next slice; safe in a signal handler. */
+void l0_interrupt(struct l0 *l);
+
+/* The instructions of all vCPUs, ever. */
+uint64_t l0_retired(const struct l0 *l);
+static inline struct position l0_position(const struct l0 *l)
+{
+	return (struct position){l->clock->now, l->clock->ordinal};
+}
+
+/* --- Observers ----------------------------------------------------------- */
+
+int l0_observe(struct l0 *l, const struct l0_observer *o); /* index, -1 when full */
+void l0_unobserve(struct l0 *l, int index);
+/* Tells observers; when one asks, the run ends at this position. */
+void l0_tell(struct l0 *l, const struct l0_event *ev);
+static inline bool l0_observed(const struct l0 *l, enum l0_event_kind kind)
+{
+	for (unsigned i = 0; i < L0_OBSERVERS; i++)
+		if (l->observer[i].kinds & (1u << kind))
+			return true;
+	return false;
+}
+/* Appends to the ring and tells observers; returns the number. */
+uint64_t l0_record(struct l0 *l, const struct ring_record *rec, const struct ring_regs *regs);
+
+/* --- State --------------------------------------------------------------- */
+
+/* The canonical hash of all machine state. */
+struct state_hash l0_hash(struct l0 *l);
+void l0_state(struct l0 *l, struct state *s);
+
+/* l0/snapshot.c: a file that holds l0_state, versioned, compressed, checked;
+ * written to a temporary file and renamed. A load that fails leaves the
+ * machine in no usable state and says why. */
+bool l0_save(struct l0 *l, const char *path, struct err *e);
+bool l0_load(struct l0 *l, const char *path, struct err *e);
+
+/* Power-on: vCPUs and devices; the loader runs after it. */
+void l0_reset(struct l0 *l);
+
+#endif
