@@ -1,0 +1,16 @@
+# The benchmark guest (multiboot) and `make bench`.
+BENCH_CFLAGS := -O2 -std=c11 -ffreestanding -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only \
+	-fno-stack-protector -fno-asynchronous-unwind-tables -mcmodel=small -Wall -Wextra -Werror
+
+$(B)/bench/bench.elf: bench/guest/start.S bench/guest/bench.c bench/guest/link.ld
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -c bench/guest/start.S -o $(@D)/start.o
+	$(CC) $(BENCH_CFLAGS) -c bench/guest/bench.c -o $(@D)/bench.o
+	$(CC) -nostdlib -static -no-pie -Wl,-z,max-page-size=4096 -Wl,--build-id=none -Wl,-T,bench/guest/link.ld \
+		$(@D)/start.o $(@D)/bench.o -o $(@D)/bench64.elf
+	objcopy -O elf32-i386 $(@D)/bench64.elf $@
+
+bench: $(B)/bench/bench.elf $(B)/nestscope
+	@bench/run $(B)
+
+.PHONY: bench
