@@ -11,6 +11,7 @@
 #include "cpu/step.h"
 
 struct vcpu;
+struct op;
 
 enum insn_operand_kind {
 	OPND_NONE, OPND_GPR, OPND_SEG, OPND_CR, OPND_DR, OPND_ST, OPND_MM, OPND_XMM, OPND_YMM,
@@ -30,7 +31,9 @@ struct insn_operand {
 
 struct insn {
 	uint16_t row;       /* index into insn_table[] */
-	uint16_t mnemonic;  /* ZydisMnemonic */
+	uint16_t mnemonic;  /* cpu/mnemonic.h */
+	uint16_t flags_read, flags_written; /* FLAG_* it tests; it sets or leaves undefined */
+	uint16_t flags_undefined;           /* the undefined part of flags_written */
 	uint8_t len;
 	uint8_t mode;       /* 2, 4, 8: CS code size in bytes */
 	uint8_t opsize;     /* effective operand size, bytes: 1 (byte forms), 2, 4, 8 */
@@ -80,16 +83,18 @@ enum {
 	I_SSE = 1 << 8,     /* gates: CR0.EM, CR4.OSFXSR, CR0.TS */
 	I_AVX = 1 << 9,     /* gates: CR4.OSXSAVE, XCR0, CR0.TS, no real or v8086 mode */
 	I_REP = 1 << 10,    /* rep is meaningful */
-	I_NATIVE = 1 << 11  /* runs as a native stub: needs the host to have its feature */
+	I_NATIVE = 1 << 11, /* runs as a native stub: needs the host to have its feature */
+	I_PURE = 1 << 12,   /* with register operands: a fast op that cannot fault */
+	I_NOMEM = 1 << 13   /* its memory operand is not accessed (LEA, NOP) */
 };
 
 struct insn_row {
-	uint16_t mnemonic;      /* ZydisMnemonic; the key */
+	uint16_t mnemonic;      /* cpu/mnemonic.h; the key */
 	const char *name;
 	uint16_t feature;       /* enum cpu_feature (cpu/model.h): #UD when the model lacks it */
 	uint32_t attrs;         /* I_* */
-	insn_slow_fn *slow;     /* one of slow and bind is set */
-	void *bind;             /* insn_bind_fn, cpu/op.h */
+	insn_slow_fn *slow;     /* NULL: every form is bound */
+	bool (*bind)(struct vcpu *c, const struct insn *i, struct op *o); /* or NULL */
 };
 
 /* The instruction table: rows of cpu/insn_int.def, insn_sys.def, insn_fp.def. */

@@ -34,7 +34,7 @@ struct op {
 	uint8_t scale;       /* shift count */
 	uint8_t left;        /* instructions left in the block, this one included */
 	uint8_t len;         /* bytes of the instruction */
-	uint16_t rip_low;    /* RIP of the instruction, bits 11:0 */
+	uint16_t rip_low;    /* linear address of the instruction, bits 11:0 */
 	uint16_t aux;        /* the handler's own */
 };
 
@@ -45,8 +45,10 @@ _Static_assert(__builtin_offsetof(struct vcpu, seg_base) + 8 * 6 <= 256,
 #define OP_NEXT(c, o) return (o)[1].run((c), (o) + 1)
 
 /* Chooses a handler for `i` and fills `o`; false when the form is not one of
- * the row's (then it is #UD). Everything that the mode decides (operand size,
- * flat segments, alignment) is decided here, from c and i. */
+ * the row's (then the row's slow function runs, or #UD without one). All that
+ * the mode decides (operand size, flat segments, alignment) is decided here,
+ * from c and i. On entry o is zero but for rip_low, len and left. To keep `i`,
+ * set o->insn = i: the block then keeps a copy and points o at it. */
 typedef bool insn_bind_fn(struct vcpu *c, const struct insn *i, struct op *o);
 
 /* Calls the row's slow handler through c, with rip and rflags complete, and
@@ -55,8 +57,14 @@ op_fn op_slow;
 
 /* The pieces that binders and native stubs share. */
 
-/* Fills base, index, scale, disp and seg of `o` for i's memory operand. */
-void op_bind_mem(struct vcpu *c, const struct insn *i, struct op *o);
+/* Fills base, index, scale, disp and seg of `o` for i's memory operand, for
+ * op_linear; false when the address needs more than op_linear does (segment
+ * limits, 16- or 32-bit wrap-around, RIP-relative beyond disp): then take the
+ * slow way. */
+bool op_bind_mem(struct vcpu *c, const struct insn *i, struct op *o);
+
+/* The instruction behind any op of a running block (decoded on first use). */
+const struct insn *op_insn(struct vcpu *c, const struct op *o);
 
 /* The linear address of the op's memory operand (flat form; binders choose
  * another handler where limits or wrap-around have to be checked). */
@@ -77,5 +85,9 @@ void *op_host_write(struct vcpu *c, uint64_t at, unsigned size);
 /* Leaves for a fault or exit that `step` says, at this op (rip, counts and
  * flags put right). To be used as the handler's tail call. */
 void op_finish(struct vcpu *c, const struct op *o, enum cpu_step step);
+
+/* The way out of a fast handler whose op_host_* gave NULL: runs `slow` for this
+ * op with rip, rflags and counts complete, and goes on. Tail call. */
+void op_run_slow(struct vcpu *c, const struct op *o, insn_slow_fn *slow, const struct insn *i);
 
 #endif
