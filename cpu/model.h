@@ -24,6 +24,7 @@ enum cpu_feature {
 struct cpu_model {
 	char name[32];
 	uint8_t family, model, stepping;
+	uint32_t microcode;  /* revision, upper half of IA32_BIOS_SIGN_ID */
 	char vendor[13];
 	char brand[49];
 	unsigned phys_bits;  /* MAXPHYADDR offered to the guest */
@@ -37,6 +38,12 @@ bool cpu_model_parse(struct cpu_model *m, const char *spec, struct err *e);
 /* The value of a CPUID leaf before live bits (OSXSAVE, OSPKE, APIC ID, sizes
  * of the XSAVE area) are put in; `out` is EAX EBX ECX EDX. */
 void cpu_model_cpuid(const struct cpu_model *m, uint32_t leaf, uint32_t sub, uint32_t out[4]);
+
+/* IA32_ARCH_CAPABILITIES. */
+uint64_t cpu_model_arch_capabilities(const struct cpu_model *m);
+
+/* The XCR0 bits that the model supports. */
+uint64_t cpu_model_xcr0(const struct cpu_model *m);
 
 /* Names of models and features, one a line, for help and completion. */
 void cpu_model_list(struct buf *out);
