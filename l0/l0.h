@@ -112,9 +112,9 @@ struct l0 {
 	struct l0_vcpu vcpu[L0_VCPUS];
 	unsigned vcpus;
 	struct cpu_model model;
-	struct clock *clock;   /* the machine's */
-	struct log *log;       /* owned */
-	struct inputs *inputs; /* owned */
+	struct clock *clock;   /* these three are the machine's */
+	struct log *log;
+	struct inputs *inputs;
 	struct loop *loop;     /* owned */
 	struct ring ring;
 	struct nested *nested; /* NULL: bare (--l0 none) */
@@ -146,9 +146,8 @@ struct l0_config {
 	const char *l0;       /* --l0 specification; NULL: default */
 	uint64_t quantum;     /* 0: L0_QUANTUM */
 	enum l0_pace pace;
-	uint64_t rtc;         /* seconds since 1970 at position 0 */
+	int64_t rtc;          /* seconds since 1970 at position 0 */
 	bool testdev;
-	struct log *log;      /* taken over */
 };
 
 struct l0 *l0_new(const struct l0_config *cfg, struct err *e);
