@@ -5,6 +5,10 @@
  * -mgeneral-regs-only and calls nothing outside the engine's archive except
  * functions that leave first. fp_leave saves x87, SSE and AVX to c->fp and
  * gives the host a clean FPU. Both do nothing when already there.
+ *
+ * c->fp.area is a non-compacted XSAVE area (cpu/xsave.h). FIP, FDP and FOP in
+ * it are those that the guest loaded, or 0 once an x87 instruction has run:
+ * what the host's FPU keeps there is an address of ours.
  */
 #ifndef CPU_FP_H
 #define CPU_FP_H
@@ -14,10 +18,17 @@
 void fp_enter(struct vcpu *c); /* c->fp into host registers */
 void fp_leave(struct vcpu *c); /* host registers into c->fp */
 
+/* Power-up state; INIT leaves x87, SSE and AVX as they are. SDM Vol. 3A 9.1.1
+ * "Processor State After Reset" table 9-1. */
 void fp_reset(struct vcpu *c, bool init);
 
-/* Once per process, from app/: features of the host, the SIGFPE handler. False
- * with a reason on a host that cannot run native stubs. */
+/* Visits x87, SSE, AVX state (not PKRU, not XCR0). */
+struct state;
+void fp_state(struct vcpu *c, struct state *s);
+
+/* Once per process, from app/ and from tests that run guest code: the SIGFPE
+ * handler, and whether this host can run native stubs. False with a reason
+ * when it cannot. */
 struct err;
 bool fp_host_init(struct err *e);
 
