@@ -67,18 +67,6 @@ unsigned xsave_size(uint64_t present, bool compacted)
 	return size;
 }
 
-bool xsave_component(unsigned n, uint32_t *size, uint32_t *offset)
-{
-	for (unsigned k = 0; k < COMPONENTS; k++) {
-		if (components[k].bit != n)
-			continue;
-		*size = components[k].size;
-		*offset = components[k].offset;
-		return true;
-	}
-	return false;
-}
-
 static bool any(const uint8_t *p, unsigned n)
 {
 	for (unsigned k = 0; k < n; k++)

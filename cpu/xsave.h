@@ -27,14 +27,6 @@ enum {
 /* Bytes that an area with these components takes, in either form. */
 unsigned xsave_size(uint64_t components, bool compacted);
 
-/* CPUID leaf 0DH, subleaf n > 1: size and offset of component n; false when
- * the processor has no such component. */
-bool xsave_component(unsigned n, uint32_t *size, uint32_t *offset);
-
-/* The components that a model can have in XCR0. */
-struct cpu_model;
-uint64_t xsave_supported(const struct cpu_model *m);
-
 /* Which components of the state differ from their initial configuration. */
 uint64_t xsave_inuse(const struct fp_state *fp, uint32_t pkru);
 
@@ -48,7 +40,7 @@ struct xsave_part {
 
 struct xsave_image {
 	uint8_t bytes[2752];
-	struct xsave_part part[6];
+	struct xsave_part part[8];
 	unsigned parts;
 };
 
