@@ -1,0 +1,74 @@
+#include "l0/options.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <string.h>
+
+static void defaults_offer_everything(void **state)
+{
+	struct l0_options o;
+
+	(void)state;
+	assert_true(l0_options_parse(&o, NULL, NULL));
+	for (unsigned i = 0; i < L0_USE_COUNT; i++)
+		assert_true(o.use[i]);
+	for (unsigned i = L0_CAP_NONE + 1; i < L0_CAP_COUNT; i++)
+		assert_true(o.cap[i]);
+	assert_int_equal(o.mmu, L0_MMU_NEPT);
+	assert_false(o.none);
+}
+
+static void cap_ept_off_withdraws_what_needs_it(void **state)
+{
+	struct l0_options o;
+
+	(void)state;
+	assert_true(l0_options_parse(&o, "cap.ept=off", NULL));
+	assert_false(o.cap[L0_CAP_EPT] || o.cap[L0_CAP_UNRESTRICTED] || o.cap[L0_CAP_PML] ||
+		o.cap[L0_CAP_VMFUNC] || o.cap[L0_CAP_VE] || o.cap[L0_CAP_MBEC] ||
+		o.cap[L0_CAP_AD]);
+	assert_true(o.cap[L0_CAP_VPID]);
+	assert_true(o.use[L0_USE_EPT]);
+}
+
+static void mmu_modes(void **state)
+{
+	struct l0_options o;
+
+	(void)state;
+	assert_true(l0_options_parse(&o, "mmu=shadow-on-ept,use.shadow-vmcs=off", NULL));
+	assert_false(o.cap[L0_CAP_EPT]);
+	assert_false(o.use[L0_USE_SHADOW_VMCS]);
+	assert_true(o.use[L0_USE_EPT]);
+	assert_true(l0_options_parse(&o, "use.ept=off", NULL));
+	assert_int_equal(o.mmu, L0_MMU_SHADOW_ON_SHADOW);
+}
+
+static void mistakes_are_named(void **state)
+{
+	struct l0_options o;
+	struct err e = {0};
+
+	(void)state;
+	assert_false(l0_options_parse(&o, "cap.nonsense=on", &e));
+	assert_int_equal(e.status, ERR_USAGE);
+	assert_non_null(strstr(e.msg, "cap.nonsense"));
+	e = (struct err){0};
+	assert_false(l0_options_parse(&o, "cap.ept=maybe", &e));
+	assert_non_null(strstr(e.msg, "on or off"));
+	assert_true(l0_options_parse(&o, "none", NULL));
+	assert_true(o.none);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults_offer_everything),
+		cmocka_unit_test(cap_ept_off_withdraws_what_needs_it),
+		cmocka_unit_test(mmu_modes),
+		cmocka_unit_test(mistakes_are_named),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
