@@ -111,18 +111,18 @@ bool loop_poll(struct loop *l, int timeout_ms)
 	bool served = false;
 	l->polls = 0;
 	for (unsigned i = 0; i < l->watchers; i++)
-		if (l->watcher[i].id && l->watcher[i].fn)
-			push(l, l->watcher[i].id, l->watcher[i].fd, l->watcher[i].events);
-	for (unsigned i = 0; i < l->watchers; i++)
 		if (l->watcher[i].id && !l->watcher[i].fn)
 			l->watcher[i].source.before(l->watcher[i].source.ctx, &timeout_ms);
+	for (unsigned i = 0; i < l->watchers; i++)
+		if (l->watcher[i].id && l->watcher[i].fn)
+			push(l, l->watcher[i].id, l->watcher[i].fd, l->watcher[i].events);
 	if (!l->polls && !timeout_ms)
 		return false;
 	int n = poll(l->poll, l->polls, timeout_ms);
 	for (unsigned i = 0; n < 0 && i < l->polls; i++)
 		l->poll[i].revents = 0;
 	for (unsigned i = 0; i < l->watchers; i++)
-		if (l->watcher[i].id && !l->watcher[i].fn)
+		if (l->watcher[i].id && !l->watcher[i].fn && l->watcher[i].source.after)
 			l->watcher[i].source.after(l->watcher[i].source.ctx);
 	for (unsigned i = 0; n > 0 && i < l->polls; i++) {
 		const struct watcher *w = find(l, l->poll_id[i]);

@@ -24,8 +24,9 @@ void loop_events(struct loop *l, int id, short events); /* 0 = only errors */
 void loop_del(struct loop *l, int id);
 
 /* For libraries that bring their own set of descriptors at each poll
- * (libslirp): `before` adds them with loop_extra and may shorten *timeout_ms,
- * `after` asks loop_extra_revents for what came. */
+ * (libslirp), or change what they wait for: `before` adds descriptors with
+ * loop_extra and may shorten *timeout_ms, `after` (may be NULL) asks
+ * loop_extra_revents for what came. */
 struct loop_source {
 	void (*before)(void *ctx, int *timeout_ms);
 	void (*after)(void *ctx);
