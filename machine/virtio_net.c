@@ -16,6 +16,7 @@
 
 #include <arpa/inet.h>
 #include <slirp/libslirp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,12 +132,12 @@ static const struct virtio_ops ops = {
 
 /* --- libslirp ------------------------------------------------------------- */
 
-static slirp_ssize_t to_guest(const void *data, size_t len, void *opaque)
+static ssize_t to_guest(const void *data, size_t len, void *opaque)
 {
 	struct virtio_net *n = opaque;
 	if (len <= FRAME)
 		input_put(n->v.m->inputs, INPUT_NET, 0, data, (uint32_t)len);
-	return (slirp_ssize_t)len;
+	return (ssize_t)len;
 }
 
 static void guest_error(const char *msg, void *opaque)
