@@ -53,7 +53,7 @@ struct virtio_net {
 
 /* --- the device ----------------------------------------------------------- */
 
-static void send(struct virtio_net *n)
+static void transmit(struct virtio_net *n)
 {
 	while (virtio_pop(&n->v, TX)) {
 		uint64_t len = n->v.chain.readable;
@@ -91,7 +91,7 @@ static void receive(struct virtio_net *n)
 static void notify(void *dev, unsigned queue)
 {
 	if (queue == TX)
-		send(dev);
+		transmit(dev);
 	else
 		receive(dev);
 }
