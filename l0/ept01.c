@@ -1,7 +1,5 @@
 #include "l0/ept01.h"
 
-#include "ept/formats.h"
-
 #define MEMTYPE_UC 0
 #define MEMTYPE_WB 6
 
@@ -22,44 +20,31 @@ static bool uniform(const struct phys *phys, uint64_t at, uint64_t size, uint8_t
 	return true;
 }
 
-void ept01_leaf(const struct phys *phys, uint64_t at, unsigned *shift, uint8_t *memtype)
+struct ept_leaf ept01_leaf(const struct phys *phys, uint64_t at)
 {
-	for (*shift = 30; *shift > 12; *shift -= 9)
-		if (uniform(phys, at >> *shift << *shift, UINT64_C(1) << *shift, memtype))
-			return;
-	uniform(phys, at & PAGE_MASK, PAGE_SIZE, memtype);
+	struct ept_leaf l = {.rights = WALK_R | WALK_W | WALK_X | WALK_XU, .ve_suppress = true};
+
+	for (l.shift = 30; l.shift > 12; l.shift -= 9)
+		if (uniform(phys, at >> l.shift << l.shift, BIT(l.shift), &l.memtype))
+			break;
+	if (l.shift == 12)
+		uniform(phys, at & PAGE_MASK, PAGE_SIZE, &l.memtype);
+	l.pa = at >> l.shift << l.shift;
+	return l;
 }
 
-/* Fills the table that covers [base, base + 512 << shift). */
-static bool fill(struct private_mem *m, const struct phys *phys, uint64_t table, unsigned shift,
-	uint64_t base, unsigned entries)
+bool ept01_build(
+	struct ept_table *t, struct private_mem *m, const struct phys *phys, unsigned phys_bits)
 {
-	uint64_t *e = private_host(m, table);
+	struct ept_alloc alloc = private_ept_alloc(m);
+	struct ept_leaf leaf;
 
-	for (unsigned i = 0; i < entries; i++) {
-		uint64_t at = base + ((uint64_t)i << shift), size = UINT64_C(1) << shift;
-		uint8_t memtype;
-
-		if (shift <= 30 && (uniform(phys, at, size, &memtype) || shift == 12)) {
-			e[i] = at | EPT_RWX | (uint64_t)memtype << EPT_TYPE_SHIFT |
-				(shift > 12 ? EPT_PS : 0) | EPT_XU;
-			continue;
-		}
-		uint64_t next = private_new(m);
-		if (next == PRIVATE_NONE || !fill(m, phys, next, shift - 9, at, 512))
+	if (!ept_table_init(t, &alloc, true))
+		return false;
+	for (uint64_t at = 0; at < BIT(phys_bits); at += BIT(leaf.shift)) {
+		leaf = ept01_leaf(phys, at);
+		if (!ept_map_leaf(t, at, &leaf))
 			return false;
-		e[i] = next | EPT_RWX | EPT_XU;
 	}
 	return true;
-}
-
-uint64_t ept01_build(
-	struct private_mem *m, const struct phys *phys, unsigned phys_bits, bool ad)
-{
-	uint64_t root = private_new(m);
-	unsigned entries = phys_bits > 39 ? 1u << (phys_bits - 39) : 1;
-
-	if (root == PRIVATE_NONE || !fill(m, phys, root, 39, 0, entries))
-		return 0;
-	return root | 3 << 3 | MEMTYPE_WB | (ad ? BIT(6) : 0);
 }

@@ -9,13 +9,12 @@
 
 #include "l0/private.h"
 
-/* Builds the tables for `phys_bits` of L1-physical space and returns the EPTP,
- * 0 when L0's memory does not suffice. `ad`: the EPTP enables accessed and
- * dirty flags. */
-uint64_t ept01_build(
-	struct private_mem *m, const struct phys *phys, unsigned phys_bits, bool ad);
+/* Builds the tables for `phys_bits` of L1-physical space; false when L0's
+ * memory does not suffice. */
+bool ept01_build(
+	struct ept_table *t, struct private_mem *m, const struct phys *phys, unsigned phys_bits);
 
-/* What EPT01 says of an address: log2 of the leaf's size and the memory type. */
-void ept01_leaf(const struct phys *phys, uint64_t at, unsigned *shift, uint8_t *memtype);
+/* The leaf that EPT01 has for an address. */
+struct ept_leaf ept01_leaf(const struct phys *phys, uint64_t at);
 
 #endif

@@ -1,19 +1,20 @@
 #include "l0/ept02.h"
 
 #include "base/state.h"
-#include "ept/formats.h"
 #include "l0/ept01.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define EPTP_AD	  BIT(6)
+#define EPTP_AD BIT(6)
 #define EPTP_ROOT UINT64_C(0x000ffffffffff000)
 /* What makes two EPTPs different contexts; memory type does not. */
-#define EPTP_KEY (EPTP_ROOT | EPTP_AD | 0x38)
+#define EPTP_KEY  (EPTP_ROOT | EPTP_AD | 0x38)
 
 bool ept02_init(struct ept02 *e, struct private_mem *mem, struct phys *phys, unsigned phys_bits)
 {
+	struct ept_alloc alloc = private_ept_alloc(mem);
+
 	memset(e, 0, sizeof(*e));
 	e->mem = mem;
 	e->phys = phys;
@@ -21,8 +22,7 @@ bool ept02_init(struct ept02 *e, struct private_mem *mem, struct phys *phys, uns
 	e->exec_only = e->page1g = true;
 	for (unsigned i = 0; i < EPT02_ROOTS; i++) {
 		e->root[i].eptp12 = EPT02_NONE;
-		e->root[i].table = private_new(mem);
-		if (e->root[i].table == PRIVATE_NONE)
+		if (!ept_table_init(&e->root[i].table, &alloc, true))
 			return false;
 	}
 	return true;
@@ -30,29 +30,14 @@ bool ept02_init(struct ept02 *e, struct private_mem *mem, struct phys *phys, uns
 
 static uint64_t pointer(const struct ept02_root *r)
 {
-	return r->table | 3 << 3 | 6 | (r->eptp12 & EPTP_AD);
-}
-
-/* Frees every table below and empties this one. */
-static void empty(struct ept02 *e, uint64_t table, unsigned level)
-{
-	uint64_t *entry = private_host(e->mem, table);
-
-	for (unsigned i = 0; level > 1 && i < 512; i++) {
-		uint64_t next = entry[i] & ENTRY_ADDR;
-		if (!entry[i] || entry[i] & EPT_PS)
-			continue;
-		empty(e, next, level - 1);
-		private_free(e->mem, next);
-	}
-	memset(entry, 0, PAGE_SIZE);
+	return ept_table_eptp(&r->table, r->eptp12 & EPTP_AD);
 }
 
 static void drop(struct ept02 *e, struct ept02_root *r)
 {
 	if (r->eptp12 == EPT02_NONE)
 		return;
-	empty(e, r->table, 4);
+	ept_table_clear(&r->table);
 	if (e->flush)
 		e->flush(e->flush_ctx, pointer(r));
 }
@@ -141,69 +126,24 @@ static bool log_dirty(struct ept02 *e, const struct ept02_pml *pml, uint64_t at)
 	return true;
 }
 
-static uint8_t mix_memtype(uint8_t a, uint8_t b)
-{
-	return a < b ? a : b; /* UC 0, WC 1, WT 4, WP 5, WB 6: the stricter is the smaller */
-}
-
-/* The table below `entry`, made when absent. A leaf in the way (the page was
- * filled larger before L1 split it) makes room. */
-static uint64_t *descend(struct ept02 *e, uint64_t *entry)
-{
-	if (!*entry || *entry & EPT_PS) {
-		uint64_t table = private_new(e->mem);
-		if (table == PRIVATE_NONE)
-			return NULL;
-		*entry = table | EPT_RWX | EPT_XU;
-	}
-	return private_host(e->mem, *entry & ENTRY_ADDR);
-}
-
-static bool put_leaf(
-	struct ept02 *e, struct ept02_root *r, uint64_t at, unsigned shift, uint64_t leaf)
-{
-	uint64_t *table = private_host(e->mem, r->table);
-
-	for (unsigned s = 39; s > shift; s -= 9) {
-		table = descend(e, &table[at >> s & 511]);
-		if (!table)
-			return false;
-	}
-	table += at >> shift & 511;
-	if (shift > 12 && *table && !(*table & EPT_PS)) {
-		empty(e, *table & ENTRY_ADDR, shift == 30 ? 2 : 1);
-		private_free(e->mem, *table & ENTRY_ADDR);
-	}
-	*table = leaf;
-	return true;
-}
-
-static enum ept02_result fill_leaf(
+/* A leaf of the merge of what EPT12's walk found and EPT01. A table page that
+ * is not to be had empties all merged tables first: they fill again. */
+static void fill_leaf(
 	struct ept02 *e, uint64_t eptp12, uint64_t at, const struct walk_result *walk)
 {
-	struct ept02_root *r = get(e, eptp12);
-	unsigned shift, host_shift;
-	uint8_t memtype;
-	uint64_t leaf;
+	struct ept_leaf ept12 = ept_leaf_of(walk), ept01 = ept01_leaf(e->phys, walk->pa), leaf;
+	bool done;
 
-	ept01_leaf(e->phys, walk->pa, &host_shift, &memtype);
-	shift = walk->page_shift < host_shift ? walk->page_shift : host_shift;
-	leaf = (walk->pa >> shift << shift) |
-		(uint64_t)mix_memtype(memtype, walk->memtype) << EPT_TYPE_SHIFT | EPT_SVE |
-		(walk->ignore_pat ? EPT_IPAT : 0) | (shift > 12 ? EPT_PS : 0);
-	if (walk->rights & WALK_R)
-		leaf |= EPT_R;
-	if (walk->rights & WALK_W && (!(eptp12 & EPTP_AD) || walk->dirty))
-		leaf |= EPT_W;
-	if (walk->rights & WALK_X)
-		leaf |= EPT_X;
-	if (walk->rights & WALK_XU)
-		leaf |= EPT_XU;
-	if (!put_leaf(e, r, at, shift, leaf)) {
-		ept02_invalidate_all(e);
-		put_leaf(e, r, at, shift, leaf);
-	}
-	return EPT02_FILLED;
+	if (eptp12 & EPTP_AD && !walk->dirty)
+		ept12.rights &= ~WALK_W;
+	leaf = ept_merge(at, &ept12, walk->pa, &ept01);
+	leaf.ve_suppress = true;
+	if (ept_map_leaf(&get(e, eptp12)->table, at, &leaf))
+		return;
+	ept02_invalidate_all(e);
+	done = ept_map_leaf(&get(e, eptp12)->table, at, &leaf);
+	assert(done);
+	(void)done;
 }
 
 enum ept02_result ept02_fill(struct ept02 *e, uint64_t eptp12, bool mbec, uint64_t at,
@@ -231,7 +171,8 @@ enum ept02_result ept02_fill(struct ept02 *e, uint64_t eptp12, bool mbec, uint64
 		mem.set = set_entry;
 		ept_walk(&root, at, access, &mem, walk);
 	}
-	return fill_leaf(e, eptp12, at, walk);
+	fill_leaf(e, eptp12, at, walk);
+	return EPT02_FILLED;
 }
 
 void ept02_state(struct ept02 *e, struct state *s)
@@ -240,7 +181,8 @@ void ept02_state(struct ept02 *e, struct state *s)
 	state_u64(s, &e->stamp);
 	for (unsigned i = 0; i < EPT02_ROOTS; i++) {
 		state_u64(s, &e->root[i].eptp12);
-		state_u64(s, &e->root[i].table);
+		state_u64(s, &e->root[i].table.root);
+		state_u32(s, &e->root[i].table.pages);
 		state_u64(s, &e->root[i].used);
 	}
 }

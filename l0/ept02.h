@@ -10,6 +10,7 @@
 #ifndef L0_EPT02_H
 #define L0_EPT02_H
 
+#include "ept/build.h"
 #include "ept/walk.h"
 #include "l0/private.h"
 
@@ -20,7 +21,7 @@ struct state;
 
 struct ept02_root {
 	uint64_t eptp12; /* as L1 wrote it; EPT02_NONE: free */
-	uint64_t table;  /* the PML4, a private page */
+	struct ept_table table;
 	uint64_t used;   /* stamp of the last use */
 };
 

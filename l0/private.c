@@ -50,6 +50,27 @@ void private_free(struct private_mem *m, uint64_t hpa)
 	m->free[m->frees++] = (uint32_t)n;
 }
 
+static uint64_t ept_page(void *ctx)
+{
+	return private_new(ctx);
+}
+
+static void ept_drop(void *ctx, uint64_t at)
+{
+	private_free(ctx, at);
+}
+
+static uint64_t *ept_entries(void *ctx, uint64_t at)
+{
+	return private_host(ctx, at);
+}
+
+struct ept_alloc private_ept_alloc(struct private_mem *m)
+{
+	return (struct ept_alloc){
+		.ctx = m, .page = ept_page, .drop = ept_drop, .entries = ept_entries};
+}
+
 /* Free pages are saved too, with whatever is in them: they are few. */
 void private_state(struct private_mem *m, struct state *s)
 {

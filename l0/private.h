@@ -9,6 +9,7 @@
 #define L0_PRIVATE_H
 
 #include "base/phys.h"
+#include "ept/build.h"
 
 struct state;
 
@@ -35,6 +36,9 @@ static inline void *private_host(const struct private_mem *m, uint64_t hpa)
 {
 	return m->host + (hpa - PHYS_PRIVATE);
 }
+
+/* For the builder of EPT tables. */
+struct ept_alloc private_ept_alloc(struct private_mem *m);
 
 /* Allocation state and the contents of every page handed out. */
 void private_state(struct private_mem *m, struct state *s);
