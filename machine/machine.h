@@ -52,6 +52,8 @@ struct machine {
 	struct log *log;       /* owned */
 	struct inputs *inputs; /* owned */
 	unsigned current;      /* index of the vCPU that runs */
+	bool yield;            /* an interrupt went to another vCPU: the quantum ends; the run
+	                        * loop clears it */
 	struct uart *serial[MACHINE_SERIALS]; /* COM1, COM2; owned */
 	struct pci *pci;       /* owned */
 	struct fw_cfg *fw_cfg; /* owned */
@@ -75,9 +77,11 @@ void machine_reset(struct machine *m);
 
 enum machine_power {
 	MACHINE_RUNNING,
-	MACHINE_POWEROFF, /* S5 */
-	MACHINE_RESET,    /* the guest asks for a reset: machine_reset and the vCPUs' */
-	MACHINE_EXIT,     /* port F4h or "Shutdown": `value` was written */
+	MACHINE_POWEROFF, /* S5, or "Shutdown" at port 8900h */
+	MACHINE_RESET,    /* machine_reset, reset every vCPU, and run on: the ROM follows */
+	MACHINE_BOOT,     /* the ROM has nothing to resume: machine_firmware, load the guest again
+	                   * and start vCPU 0 in it */
+	MACHINE_EXIT,     /* port F4h: `value` was written */
 	MACHINE_SLEEP,    /* S3: no vCPU runs until MACHINE_WAKE; the clock goes on */
 	MACHINE_WAKE      /* devices are reset: reset the vCPUs, the ROM resumes */
 };
@@ -92,6 +96,9 @@ struct machine_event machine_poll(struct machine *m);
 
 /* For devices: queues the event and ends the slice. */
 void machine_raise(struct machine *m, enum machine_power power, uint32_t value);
+
+/* For devices: INIT# of every vCPU. */
+void machine_init_pin(struct machine *m);
 
 /* The memory map as INT 15h E820 gives it: types 1 usable, 2 reserved, 3 ACPI
  * tables, 4 ACPI NVS; ascending, without overlap. Returns the count. */

@@ -95,9 +95,11 @@ struct pci_host {
 	void (*intx)(void *ctx, unsigned wire, bool level);
 	void (*msi)(void *ctx, uint64_t address, uint32_t data);
 	void *ctx;
-	/* Windows for BARs, as the DSDT's _CRS says. */
-	uint64_t mem_base, mem_end, mem64_base, mem64_end;
-	uint16_t io_base, io_end;
+	/* Windows for BARs, as the DSDT's _CRS says; ends are exclusive. */
+	uint64_t mem_base, mem_end;
+	uint16_t io_base;
+	uint32_t io_end;
+	uint8_t irq[4]; /* interrupt lines of INTA..INTD, as firmware reports them */
 };
 
 struct pci *pci_new(const struct pci_host *host);
