@@ -17,6 +17,10 @@ enum cpu_step cpu_deliver(struct vcpu *c);
 /* The same for an event that is not asked about (VM-entry injection). */
 enum cpu_step cpu_inject(struct vcpu *c, const struct cpu_fault *event);
 
+/* INT n, INT3, INTO, INT1 from their handlers: delivers through the IDT and
+ * leaves the new RIP in c->next_rip, so that the instruction retires. */
+enum cpu_step cpu_deliver_software(struct vcpu *c, unsigned vector, enum cpu_event_type type);
+
 /* At an instruction boundary with c->pending != 0: takes the event of highest
  * priority (SDM Vol. 3A 6.9 "Priority Among Simultaneous Exceptions and
  * Interrupts") if it is open, one at most. CPU_DONE: go on at c->rip.

@@ -18,6 +18,14 @@ enum cpu_step {
 	CPU_LEAVE,    /* completed, and the engine leaves with c->leave (HLT, shutdown, reset) */
 };
 
+/* In a function that returns enum cpu_step: hands on anything but CPU_DONE. */
+#define CPU_TRY(expr)                          \
+	do {                                   \
+		enum cpu_step try_ = (expr);   \
+		if (try_ != CPU_DONE)          \
+			return try_;           \
+	} while (0)
+
 /* Vectors, SDM Vol. 3A 6.3.1 "External Interrupts" table 6-1. */
 enum cpu_vector {
 	VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6,

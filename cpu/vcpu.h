@@ -125,6 +125,7 @@ struct cpu_nonroot {
 	uint16_t vpid;           /* 0: a fresh TLB context at every transition */
 	struct hpa apic_access;  /* page that calls hooks->apic_access; UINT64_MAX: none */
 	uint8_t nmi_mask_by_virtual; /* "virtual NMIs": nmi_blocked is virtual-NMI blocking */
+	bool iret_keeps_nmi;     /* "NMI exiting" without "virtual NMIs": IRET unblocks nothing */
 };
 
 struct cpu_pmu {
@@ -202,6 +203,7 @@ struct vcpu {
 	struct cpu_fault fault;   /* with CPU_FAULT */
 	struct cpu_fault vectoring; /* the event being delivered, while `delivering` */
 	bool delivering;
+	bool iret_unblocked_nmi;  /* IRET lifted NMI blocking and then met a fault or exit */
 	enum cpu_leave leave;     /* with CPU_LEAVE */
 	bool mode_changed;        /* set by anything that blocks are keyed on */
 

@@ -18,16 +18,22 @@
 #include "cpu/engine.h"
 #include "cpu/model.h"
 #include "cpu/vcpu.h"
+#include "l0/options.h"
 #include "l0/ring.h"
+#include "machine/load.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define L0_VCPUS     16
 #define L0_OBSERVERS 16
-#define L0_QUANTUM   20000 /* instructions a vCPU runs before the next one's turn */
+#define L0_DISKS     8
+#define L0_SERIALS   2
+#define L0_QUANTUM   20000   /* instructions a vCPU runs before the next one's turn */
+#define L0_SLICE     1000000 /* instructions between two looks at the event loop */
 
 struct machine;
+struct outside; /* l0/outside.h: disks, network and where the serial ports lead */
 struct log;
 struct inputs;
 struct loop;
@@ -94,6 +100,7 @@ struct l0_limits {
 	 * others take their turns meanwhile. */
 	unsigned step_vcpu;
 	uint64_t step_count;
+	uint64_t step_end; /* filled by l0_limits_start */
 	bool stop_on_reset;
 };
 
@@ -106,8 +113,32 @@ struct l0_vcpu {
 	void *nested;      /* l0/nested's per-vCPU struct; owned by it */
 };
 
+/* What this machine is made of; kept for snapshots and resets. All strings
+ * belong to the caller and outlive the machine. */
+struct l0_config {
+	uint64_t mem;         /* bytes of RAM */
+	unsigned vcpus;
+	const char *cpu;      /* --cpu specification; NULL: default */
+	const char *l0;       /* --l0 specification; NULL: default */
+	uint64_t quantum;     /* 0: L0_QUANTUM */
+	enum l0_pace pace;
+	int64_t rtc;          /* seconds since 1970 at position 0 */
+	bool testdev;
+	struct load_config load;
+	const char *disk[L0_DISKS];
+	unsigned disks;
+	const char *net;      /* NULL or "none"; "user", "user,..." */
+	const char *serial[L0_SERIALS]; /* NULL: none */
+	const char *console;  /* virtio console; NULL: no such device */
+	void (*announce)(void *ctx, const char *line); /* e.g. the name of a pty; may be NULL */
+	void *announce_ctx;
+};
+
 struct l0 {
+	struct l0_config cfg;
+	struct l0_options options;
 	struct machine *machine; /* owned */
+	struct outside *outside; /* owned */
 	struct engine_shared *engine; /* owned */
 	struct l0_vcpu vcpu[L0_VCPUS];
 	unsigned vcpus;
@@ -123,38 +154,44 @@ struct l0 {
 	uint64_t quantum;      /* instructions per turn */
 	unsigned turn;         /* whose turn it is */
 	uint64_t turn_left;    /* instructions left of it */
-	bool powered_off;
+	bool asleep;           /* S3: no vCPU runs */
 
 	/* not machine state */
 	enum l0_pace pace;
-	uint64_t slice;        /* instructions between two looks at the event loop */
-	uint64_t slice_left;
 	struct l0_observer observer[L0_OBSERVERS];
 	volatile bool interrupted;
 	bool have_stop;        /* an observer or device asked; `stop` is filled */
 	struct l0_stop stop;
+	bool over[L0_VCPUS];   /* stopped before a mark at over_rip: goes on behind it */
+	uint64_t over_rip[L0_VCPUS];
 	uint64_t pace_clock, pace_host; /* real pace: this tick is this host time, ns */
-	void (*progress)(void *ctx, struct l0 *l); /* called about four times a host second; may be NULL */
+	void (*progress)(void *ctx, struct l0 *l); /* between slices of l0_run; may be NULL */
 	void *progress_ctx;
-	uint64_t progress_next; /* host ns */
+	/* After LEAVE_VMEXIT: l0/nested brings the vCPU to where it goes on. */
+	void (*vmexit)(struct l0_vcpu *v);
 };
 
-struct l0_config {
-	uint64_t mem;         /* bytes of RAM */
-	unsigned vcpus;
-	const char *cpu;      /* --cpu specification; NULL: default */
-	const char *l0;       /* --l0 specification; NULL: default */
-	uint64_t quantum;     /* 0: L0_QUANTUM */
-	enum l0_pace pace;
-	int64_t rtc;          /* seconds since 1970 at position 0 */
-	bool testdev;
-};
-
+/* Builds the machine, loads the guest, stands at position 0. */
 struct l0 *l0_new(const struct l0_config *cfg, struct err *e);
 void l0_free(struct l0 *l);
 
-/* Runs until something of enum l0_why; *limits may be NULL. */
+/* Runs until something of enum l0_why, serving the event loop meanwhile;
+ * limits may be NULL. */
 struct l0_stop l0_run(struct l0 *l, const struct l0_limits *limits);
+
+/* One slice for a caller with an event loop of its own: runs about `budget`
+ * instructions (0: L0_SLICE) and never waits. */
+enum l0_slice {
+	L0_SLICE_MORE, /* serve the event loop without waiting and call again */
+	L0_SLICE_WAIT, /* idle: wait for input, at most until *wake */
+	L0_SLICE_STOP  /* *stop says why */
+};
+enum l0_slice l0_run_slice(struct l0 *l, const struct l0_limits *limits, uint64_t budget,
+	uint64_t *wake, struct l0_stop *stop); /* wake: CLOCK_MONOTONIC ns, UINT64_MAX never */
+
+/* step_count of a struct l0_limits as the vCPU's absolute count: callers that
+ * run in slices turn a step into this once. */
+void l0_limits_start(const struct l0 *l, struct l0_limits *limits);
 
 /* Ends a running l0_run at the next slice; safe in a signal handler. */
 void l0_interrupt(struct l0 *l);
@@ -194,7 +231,7 @@ void l0_state(struct l0 *l, struct state *s);
 bool l0_save(struct l0 *l, const char *path, struct err *e);
 bool l0_load(struct l0 *l, const char *path, struct err *e);
 
-/* Power-on: vCPUs and devices; the loader runs after it. */
-void l0_reset(struct l0 *l);
+/* Power-on: vCPUs and devices reset, the guest loaded again. */
+bool l0_boot(struct l0 *l, struct err *e);
 
 #endif

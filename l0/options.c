@@ -4,14 +4,10 @@
 
 static const struct {
 	const char *key, *help;
-	bool is_cap, def;
-	unsigned index, requires;
-} switches[] = {
-#define use_ROW(e, key, def, req, help) {key, help, false, def, L0_USE_##e, L0_CAP_NONE},
-#define cap_ROW(e, key, def, req, help) {key, help, true, def, L0_CAP_##e, L0_CAP_##req},
-#define SWITCH(g, e, key, def, req, help) g##_ROW(e, key, def, req, help)
+} uses[] = {
+#define USE(e, key, help) {key, help},
 #include "l0/options.def"
-#undef SWITCH
+#undef USE
 };
 
 static const char *const mmu_names[] = {
@@ -50,14 +46,17 @@ static bool parse_name(const char *v, const char *const *names, unsigned n, unsi
 
 static bool parse_switch(struct l0_options *o, const char *key, const char *v, struct err *e)
 {
-	for (unsigned i = 0; i < COUNT(switches); i++) {
-		bool *at;
-		if (strcmp(switches[i].key, key))
-			continue;
-		at = switches[i].is_cap ? &o->cap[switches[i].index] : &o->use[switches[i].index];
-		return parse_bool(v, at) ||
-			err_set(e, ERR_USAGE, "--l0 %s=%s: the value is on or off", key, v);
-	}
+	bool on;
+
+	if (!parse_bool(v, &on))
+		return err_set(e, ERR_USAGE, "--l0 %s=%s: the value is on or off", key, v);
+	if (!strncmp(key, "cap.", 4))
+		return vmx_caps_switch(o->cap, key + 4, on, e);
+	for (unsigned i = 0; i < COUNT(uses); i++)
+		if (!strcmp(uses[i].key, key)) {
+			o->use[i] = on;
+			return true;
+		}
 	return err_set(e, ERR_USAGE, "--l0: there is no key '%s'; --l0 help lists them", key);
 }
 
@@ -91,28 +90,24 @@ static bool parse_key(struct l0_options *o, const char *key, const char *v, stru
 	return parse_switch(o, key, v, e);
 }
 
-/* What follows from other keys; rows stand after the ones they require. */
+/* What follows from other keys. */
 static void settle(struct l0_options *o)
 {
 	if (!o->use[L0_USE_EPT])
 		o->mmu = L0_MMU_SHADOW_ON_SHADOW;
 	if (o->mmu != L0_MMU_NEPT)
-		o->cap[L0_CAP_EPT] = false;
+		o->cap[CAP_EPT] = false;
 	if (o->mmu == L0_MMU_SHADOW_ON_SHADOW)
 		o->use[L0_USE_EPT] = o->use[L0_USE_PML] = false;
-	for (unsigned i = 0; i < COUNT(switches); i++)
-		if (switches[i].is_cap && switches[i].requires != L0_CAP_NONE &&
-			!o->cap[switches[i].requires])
-			o->cap[switches[i].index] = false;
 }
 
 bool l0_options_parse(struct l0_options *o, const char *spec, struct err *e)
 {
 	memset(o, 0, sizeof(*o));
 	o->cost = 1;
-	for (unsigned i = 0; i < COUNT(switches); i++)
-		*(switches[i].is_cap ? &o->cap[switches[i].index] : &o->use[switches[i].index]) =
-			switches[i].def;
+	vmx_caps_full(o->cap);
+	for (unsigned i = 0; i < L0_USE_COUNT; i++)
+		o->use[i] = true;
 	while (spec && *spec) {
 		char item[96], *v;
 		size_t n = strcspn(spec, ",");
@@ -135,14 +130,16 @@ bool l0_options_parse(struct l0_options *o, const char *spec, struct err *e)
 
 void l0_options_help(struct buf *out)
 {
-	for (unsigned i = 0; i < COUNT(switches); i++)
-		buf_fmt(out, "%-22s %-4s %s\n", switches[i].key, switches[i].def ? "on" : "off",
-			switches[i].help);
-	buf_str(out, "mmu                    nept nept, shadow-on-ept or shadow-on-shadow\n");
-	buf_str(out, "ring                   on   the exit ring\n");
-	buf_fmt(out, "cost                   %s", cost_names[1]);
+	for (unsigned i = 0; i < COUNT(uses); i++)
+		buf_fmt(out, "%-26s on   %s\n", uses[i].key, uses[i].help);
+	for (unsigned i = 0; i < CAP_COUNT; i++)
+		if (*vmx_cap_key(i))
+			buf_fmt(out, "cap.%-22s on   %s\n", vmx_cap_key(i), vmx_cap_text(i));
+	buf_str(out, "mmu                        nept nept, shadow-on-ept or shadow-on-shadow\n");
+	buf_str(out, "ring                       on   the exit ring\n");
+	buf_fmt(out, "cost                       %s", cost_names[1]);
 	buf_str(out, " cycles that a real processor would need per transition:");
 	for (unsigned i = 0; i < COUNT(cost_names); i++)
 		buf_fmt(out, " %s", cost_names[i]);
-	buf_str(out, "\nnone                        a bare processor, without L0\n");
+	buf_str(out, "\nnone                            a bare processor, without L0\n");
 }

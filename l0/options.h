@@ -6,30 +6,15 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "vmx/caps.h"
 
 #include <stdbool.h>
 
 enum l0_use {
-#define SWITCH(g, e, key, def, req, help) L0_SWITCH_##g(L0_USE_##e,)
-#define L0_SWITCH_use(...)		  __VA_ARGS__
-#define L0_SWITCH_cap(...)
+#define USE(e, key, help) L0_USE_##e,
 #include "l0/options.def"
-#undef L0_SWITCH_use
-#undef L0_SWITCH_cap
+#undef USE
 	L0_USE_COUNT
-};
-
-enum l0_cap {
-	L0_CAP_NONE,
-#define L0_SWITCH_use(...)
-#define L0_SWITCH_cap(...) __VA_ARGS__
-#undef SWITCH
-#define SWITCH(g, e, key, def, req, help) L0_SWITCH_##g(L0_CAP_##e,)
-#include "l0/options.def"
-#undef L0_SWITCH_use
-#undef L0_SWITCH_cap
-#undef SWITCH
-	L0_CAP_COUNT
 };
 
 /* How L2's addresses become host-physical ones. */
@@ -43,13 +28,12 @@ struct l0_options {
 	bool none;     /* bare processor, no L0 */
 	bool ring_off; /* no exit ring, for the bench */
 	bool use[L0_USE_COUNT];
-	bool cap[L0_CAP_COUNT];
+	bool cap[CAP_COUNT]; /* offered to L1; vmx_caps_make withdraws what lacks a need */
 	enum l0_mmu mmu;
 	unsigned cost; /* row of l0/cost.def; 0 none */
 };
 
-/* Parses "KEY=VALUE,..."; NULL or "" is the default. Caps that need a
- * withdrawn one are withdrawn. */
+/* Parses "KEY=VALUE,..."; NULL or "" is the default. */
 bool l0_options_parse(struct l0_options *o, const char *spec, struct err *e);
 
 /* One line per key with its default and help. */

@@ -40,7 +40,7 @@ bool load_open(struct load_file *f, const char *path, const char *what, struct e
 
 void load_close(struct load_file *f)
 {
-	if (f->data)
+	if (f->data && !f->lent)
 		munmap(f->data, f->size);
 	f->data = NULL;
 }
@@ -273,8 +273,8 @@ bool load_guest(
 	if (cfg->kind == LOAD_NOTHING)
 		return true;
 	struct load l = {.m = m, .cfg = cfg, .entry = out, .err = e};
-	struct load_file f;
-	bool ok = load_open(&f, cfg->kernel, "kernel", e);
+	struct load_file f = {cfg->kernel, (uint8_t *)cfg->image, cfg->image_size, true};
+	bool ok = cfg->image || load_open(&f, cfg->kernel, "kernel", e);
 	if (!ok)
 		return false;
 	if (cfg->kind == LOAD_MULTIBOOT)

@@ -12,6 +12,7 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct machine;
@@ -28,7 +29,9 @@ enum load_kind {
 /* All strings belong to the caller and outlive the config. */
 struct load_config {
 	enum load_kind kind;
-	const char *kernel;
+	const char *kernel; /* the file, or the name of `image` */
+	const uint8_t *image; /* in memory instead of a file; NULL: read the file */
+	size_t image_size;
 	const char *initrd; /* LOAD_KERNEL; NULL: none */
 	const char *append; /* NULL: "" */
 	const char *module[LOAD_MODULES]; /* "FILE ARGS" */

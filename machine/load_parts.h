@@ -12,8 +12,9 @@
 
 struct load_file {
 	const char *path;
-	uint8_t *data; /* owned mapping; NULL when size is 0 */
+	uint8_t *data; /* owned mapping unless `lent`; NULL when size is 0 */
 	size_t size;
+	bool lent;
 };
 
 /* One loading in progress: what is placed so far must not overlap. */

@@ -1,0 +1,35 @@
+#include "app/run.h"
+#include "base/err.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+	const char *name;
+	int (*main)(int argc, char **argv);
+	const char *help;
+} commands[] = {
+	{"run", app_run, "run a guest (nestscope run --help)"},
+};
+
+static void usage(FILE *f)
+{
+	fputs("usage: nestscope COMMAND [ARGUMENT]...\n\n", f);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		fprintf(f, "  %-10s %s\n", commands[i].name, commands[i].help);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
+		usage(stdout);
+		return 0;
+	}
+	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
+		if (!strcmp(commands[i].name, argv[1]))
+			return commands[i].main(argc - 2, argv + 2);
+	if (argc > 1)
+		fprintf(stderr, "nestscope: there is no command \"%s\"\n", argv[1]);
+	usage(stderr);
+	return ERR_USAGE;
+}
