@@ -113,7 +113,11 @@ static void power(struct l0 *l, const struct l0_limits *lim)
 			stop(l, L0_DEBUG_EXIT, ev.value);
 			break;
 		case MACHINE_RESET:
-			machine_reset(l->machine);
+		case MACHINE_BOOT:
+			if (ev.power == MACHINE_RESET)
+				machine_reset(l->machine);
+			else
+				machine_firmware(l->machine);
 			if (!l0_boot(l, &e)) {
 				log_say(l->log, LOG_ERROR, "reset", "%.180s", e.msg);
 				stop(l, L0_POWER_OFF, 0);
