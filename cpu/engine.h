@@ -56,9 +56,18 @@ void engine_debug_changed(struct vcpu *c);
 /* Forgets all code: after a load, or when the memory map changed. */
 void engine_flush(struct engine_shared *e);
 
+/* phys->generation moved: the next store to each page marks it again. */
+void engine_dirty_restart(struct engine_shared *e);
+
 /* Translations as the TLB holds them, for stale-TLB detection: true when the
  * current context of c caches `at`, with the page it leads to. */
 bool engine_tlb_peek(struct vcpu *c, struct gva at, struct hpa *page, bool *writable);
+
+/* A trace: fn is called before every instruction of every vCPU with the state
+ * complete (c->rip, registers, rflags), and sees the instruction that is about
+ * to run. NULL switches it off; it costs nothing then. Set between slices. */
+typedef void engine_trace_fn(void *ctx, struct vcpu *c, const struct insn *i);
+void engine_set_trace(struct engine_shared *e, engine_trace_fn *fn, void *ctx);
 
 /* Host statistics; outside state and hash. */
 struct engine_stats {

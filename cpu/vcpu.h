@@ -170,6 +170,7 @@ struct vcpu {
 	uint64_t horizon;         /* retired + ic; engine */
 	struct tlb *tlb;          /* current context; engine */
 	struct engine *engine;    /* this vCPU's part of the engine; owned */
+	uint64_t code_gen;        /* TLB view generation and mode: block links hold for it */
 
 	/* --- architectural */
 	struct seg seg[SEG_COUNT];

@@ -1,0 +1,568 @@
+#include "cpu/run.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "cpu/decode.h"
+#include "cpu/fp.h"
+#include "cpu/mnemonic.h"
+#include "cpu/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_MAX 40u
+
+/* ES CS SS DS: no access can fail a check; FS and GS: the same but for a base. */
+static bool seg_flat(const struct vcpu *c, unsigned n)
+{
+	const struct seg *s = &c->seg[n];
+	if (s->limit != UINT32_MAX || s->ar & AR_UNUSABLE || !(s->ar & AR_P))
+		return false;
+	if (n == SEG_CS)
+		return s->base == 0 && (s->ar & AR_READ) && (s->ar & AR_CODE);
+	return (s->ar & (AR_CODE | AR_WRITE | AR_EXPAND_DOWN)) == AR_WRITE;
+}
+
+uint32_t mode_of(const struct vcpu *c)
+{
+	uint32_t m = 0;
+	bool pe = (c->cr0 & CR0_PE) && !(c->rflags & FLAG_VM);
+	if (cpu_64bit(c))
+		m |= MODE_CODE64 | 0x3f << MODE_FLAT_SHIFT;
+	else
+		for (unsigned n = 0; n < 6; n++)
+			m |= seg_flat(c, n) ? 1u << (MODE_FLAT_SHIFT + n) : 0;
+	m |= !(m & MODE_CODE64) && (c->seg[SEG_CS].ar & AR_DB) ? MODE_CODE32 : 0;
+	m |= c->seg[SEG_SS].ar & AR_DB ? MODE_SS32 : 0;
+	m |= c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FLAG_AC) ? MODE_ALIGN : 0;
+	m |= pe ? MODE_PROTECTED : 0;
+	m |= c->cr0 & CR0_EM ? MODE_EM : 0;
+	m |= c->cr0 & CR0_TS ? MODE_TS : 0;
+	m |= c->cr0 & CR0_MP ? MODE_MP : 0;
+	m |= c->cr4 & CR4_OSFXSR ? MODE_OSFXSR : 0;
+	m |= (c->cr4 & CR4_OSXSAVE) && (c->xcr0 & 6) == 6 ? MODE_AVX : 0;
+	return m;
+}
+
+/* --- tables */
+
+static unsigned hash_of(const uint8_t *host, uint64_t gva, uint32_t mode)
+{
+	uint64_t h = ((uint64_t)(uintptr_t)host >> 12) * UINT64_C(0x9e3779b97f4a7c15);
+	h ^= (gva ^ (uint64_t)mode << 40) * UINT64_C(0xc2b2ae3d27d4eb4f);
+	return h >> 40 & (BLOCK_HASH - 1);
+}
+
+static struct code_page **page_slot(struct engine_shared *s, uint64_t page)
+{
+	struct code_page **p = &s->page[(page >> PAGE_SHIFT) & (PAGE_HASH - 1)];
+	while (*p && (*p)->hpa != page)
+		p = &(*p)->next;
+	return p;
+}
+
+static struct phys_page *desc_of(struct engine_shared *s, uint64_t at)
+{
+	uint8_t *host;
+	struct phys_page *page;
+	enum phys_kind kind;
+	return phys_page_at(s->phys, hpa(at), &host, &page, &kind) ? page : NULL;
+}
+
+/* Bytes of the block on the page at `page`, as [*from, *to). */
+static void span(const struct block *b, uint64_t page, unsigned *from, unsigned *to)
+{
+	unsigned off = b->hpa % PAGE_SIZE, end = off + b->bytes;
+	if (page == (b->hpa & PAGE_MASK)) {
+		*from = off;
+		*to = end < PAGE_SIZE ? end : PAGE_SIZE;
+	} else {
+		*from = 0;
+		*to = end - PAGE_SIZE;
+	}
+}
+
+static uint64_t chunks(unsigned from, unsigned to)
+{
+	unsigned a = from / 64, z = (to - 1) / 64;
+	return (~UINT64_C(0) >> (63 - z)) & (~UINT64_C(0) << a);
+}
+
+static struct block **next_on_page(struct block *b, uint64_t page)
+{
+	return page == (b->hpa & PAGE_MASK) ? &b->page_next : &b->page2_next;
+}
+
+static void add_to_page(struct vcpu *c, struct block *b, uint64_t page)
+{
+	struct engine_shared *s = c->engine->shared;
+	struct code_page **slot = page_slot(s, page);
+	unsigned from, to;
+	if (!*slot) {
+		*slot = xalloc(sizeof(**slot));
+		(*slot)->hpa = page;
+	}
+	*next_on_page(b, page) = (*slot)->blocks;
+	(*slot)->blocks = b;
+	uint8_t *host;
+	struct phys_page *desc;
+	enum phys_kind kind;
+	if (!phys_page_at(s->phys, hpa(page), &host, &desc, &kind))
+		return;
+	if (!desc->code)
+		for (unsigned v = 0; v < s->vcpus; v++)
+			tlb_protect(s->vcpu[v]->engine->pool, host, false);
+	span(b, page, &from, &to);
+	desc->code |= chunks(from, to);
+}
+
+static void unhash(struct engine_shared *s, struct block *b)
+{
+	struct block **p = &s->hash[hash_of(b->host, b->gva, b->mode)];
+	while (*p != b)
+		p = &(*p)->hash_next;
+	*p = b->hash_next;
+}
+
+static void remove_from_page(struct engine_shared *s, struct block *b, uint64_t page)
+{
+	struct code_page *cp = *page_slot(s, page);
+	struct block **p = &cp->blocks;
+	struct phys_page *desc = desc_of(s, page);
+	uint64_t code = 0;
+	while (*p != b)
+		p = next_on_page(*p, page);
+	*p = *next_on_page(b, page);
+	for (struct block *o = cp->blocks; o; o = *next_on_page(o, page)) {
+		unsigned from, to;
+		span(o, page, &from, &to);
+		code |= chunks(from, to);
+	}
+	if (desc)
+		desc->code = code;
+}
+
+static void kill(struct engine_shared *s, struct block *b)
+{
+	unhash(s, b);
+	remove_from_page(s, b, b->hpa & PAGE_MASK);
+	if (b->hpa2 != UINT64_MAX)
+		remove_from_page(s, b, b->hpa2);
+	b->dead = true;
+	b->hash_next = s->grave;
+	s->grave = b;
+	s->epoch++;
+	s->stats.blocks_flushed++;
+	if (s->running) {
+		s->running->engine->brk = true;
+		s->running->engine->patch = NULL;
+	}
+}
+
+void code_written(struct engine_shared *s, struct phys_page *page, uint64_t at, size_t len)
+{
+	uint64_t base = at & PAGE_MASK;
+	unsigned from = at % PAGE_SIZE, to = from + (unsigned)len;
+	if (!page->code || !(page->code & chunks(from, to)))
+		return;
+	struct code_page *cp = *page_slot(s, base);
+	for (struct block *b = cp ? cp->blocks : NULL, *next; b; b = next) {
+		unsigned bf, bt;
+		next = *next_on_page(b, base);
+		span(b, base, &bf, &bt);
+		if (bf < to && from < bt) {
+			s->stats.smc_events++;
+			kill(s, b);
+		}
+	}
+}
+
+static size_t block_bytes(const struct block *b)
+{
+	return sizeof(*b) + (b->n + 2u) * sizeof(struct op);
+}
+
+void block_bury(struct engine_shared *s)
+{
+	while (s->grave) {
+		struct block *b = s->grave;
+		s->grave = b->hash_next;
+		s->bytes -= block_bytes(b);
+		for (unsigned k = 0; b->insn && k < b->n; k++)
+			if (b->insn[k]) {
+				s->bytes -= sizeof(struct insn);
+				free(b->insn[k]);
+			}
+		free(b->insn);
+		free(b);
+	}
+}
+
+void block_flush(struct engine_shared *s)
+{
+	for (unsigned h = 0; h < BLOCK_HASH; h++)
+		while (s->hash[h])
+			kill(s, s->hash[h]);
+}
+
+void block_flush_gva(struct engine_shared *s, uint64_t gva)
+{
+	for (unsigned h = 0; h < BLOCK_HASH; h++)
+		for (struct block *b = s->hash[h], *next; b; b = next) {
+			next = b->hash_next;
+			if (!((b->gva ^ gva) & PAGE_MASK))
+				kill(s, b);
+		}
+}
+
+/* --- building */
+
+struct build {
+	struct vcpu *c;
+	uint32_t mode;
+	uint64_t lin;
+	struct tlb_place at;
+	uint64_t hpa2;
+	unsigned n, bytes;
+	bool marked;
+	struct insn insn[BLOCK_MAX];
+	int8_t fault[BLOCK_MAX]; /* vector that the instruction raises instead, or -1 */
+	uint8_t live[BLOCK_MAX]; /* someone reads flags that this one writes */
+};
+
+static bool is_marked(const struct engine_shared *s, uint64_t gva)
+{
+	return (s->marks && mark_at(s, gva)) || (s->debug_marks && mark_debug(s, gva));
+}
+
+static bool has_operand(const struct insn *i, unsigned kind)
+{
+	for (unsigned k = 0; k < i->operands; k++)
+		if (i->op[k].kind == kind)
+			return true;
+	return false;
+}
+
+/* The vector that the mode alone makes of the instruction, or -1. SDM Vol. 3A
+ * 2.5 "Control Registers", Vol. 2A 2.6 "Exception Classes". */
+static int gate(const struct build *b, const struct insn *i, const struct insn_row *row)
+{
+	uint32_t m = b->mode;
+	if (!cpu_has(b->c->model, row->feature))
+		return VEC_UD;
+	if (row->attrs & I_NO64 && m & MODE_CODE64)
+		return VEC_UD;
+	if (row->attrs & I_ONLY64 && !(m & MODE_CODE64))
+		return VEC_UD;
+	if (row->attrs & I_NOREAL && !(m & MODE_PROTECTED))
+		return VEC_UD;
+	if (row->attrs & I_AVX) {
+		if (!(m & MODE_AVX) || !(m & MODE_PROTECTED))
+			return VEC_UD;
+		return m & MODE_TS ? VEC_NM : -1;
+	}
+	if (row->attrs & I_SSE) {
+		if (m & MODE_EM || !(m & MODE_OSFXSR))
+			return VEC_UD;
+		return m & MODE_TS ? VEC_NM : -1;
+	}
+	if (row->attrs & I_FPU) {
+		if (i->mnemonic == ZYDIS_MNEMONIC_FWAIT)
+			return (m & MODE_MP) && (m & MODE_TS) ? VEC_NM : -1;
+		if (has_operand(i, OPND_MM) || i->mnemonic == ZYDIS_MNEMONIC_EMMS)
+			return m & MODE_EM ? VEC_UD : m & MODE_TS ? VEC_NM : -1;
+		return m & (MODE_EM | MODE_TS) ? VEC_NM : -1;
+	}
+	return -1;
+}
+
+static unsigned code_size(uint32_t mode)
+{
+	return mode & MODE_CODE64 ? 8 : mode & MODE_CODE32 ? 4 : 2;
+}
+
+/* Decodes one instruction whose bytes may go on in the next page. */
+static enum cpu_step decode_one(struct build *b, enum decode_status *st)
+{
+	unsigned off = (b->lin & (PAGE_SIZE - 1)) + b->bytes, room = PAGE_SIZE - off;
+	const uint8_t *p = b->at.host + b->bytes;
+	struct insn *i = &b->insn[b->n];
+	unsigned cs = code_size(b->mode);
+	bool ss32 = b->mode & MODE_SS32;
+	*st = insn_decode(p, room, cs, ss32, i);
+	if (*st != DECODE_MORE || b->n)
+		return CPU_DONE;
+	struct tlb_place next;
+	uint64_t at = (b->lin & PAGE_MASK) + PAGE_SIZE;
+	if (cs != 8)
+		at = (uint32_t)at;
+	enum cpu_step step = tlb_resolve(b->c, at, TLB_FETCH, ACCESS_DATA, &next);
+	fp_leave(b->c);
+	if (step != CPU_DONE)
+		return step;
+	uint8_t buf[15];
+	if (room > 15)
+		room = 15;
+	memset(buf, 0xff, sizeof(buf));
+	memcpy(buf, p, room);
+	if (next.host)
+		memcpy(buf + room, next.host, 15 - room);
+	b->hpa2 = next.hpa.v;
+	*st = insn_decode(buf, 15, cs, ss32, i);
+	if (i->len <= room)
+		b->hpa2 = UINT64_MAX;
+	return CPU_DONE;
+}
+
+static const struct insn_row ud_row = {.name = "(unknown)"};
+
+/* Decodes up to the end of the block. */
+static enum cpu_step gather(struct build *b)
+{
+	const struct vcpu *c = b->c;
+	const struct seg *cs = &c->seg[SEG_CS];
+	unsigned max = b->mode & MODE_STEP ? 1 : BLOCK_MAX;
+	while (b->n < max && (b->lin & (PAGE_SIZE - 1)) + b->bytes < PAGE_SIZE) {
+		enum decode_status st;
+		struct insn *i = &b->insn[b->n];
+		if (b->n && !(b->mode & MODE_NOMARK) &&
+			is_marked(c->engine->shared, b->lin + b->bytes))
+			break;
+		enum cpu_step step = decode_one(b, &st);
+		if (step != CPU_DONE)
+			return step;
+		if (st == DECODE_MORE)
+			break;
+		if (!(b->mode & MODE_CODE64) &&
+			c->rip + b->bytes + i->len - 1 > (uint64_t)cs->limit) {
+			if (b->n)
+				break;
+			return cpu_raise_error(b->c, VEC_GP, 0);
+		}
+		const struct insn_row *row = st == DECODE_OK ? insn_row_of(i->mnemonic) : NULL;
+		if (!row)
+			row = &ud_row;
+		i->row = row == &ud_row ? UINT16_MAX : (uint16_t)(row - insn_table);
+		b->fault[b->n] = st == DECODE_LONG ? VEC_GP
+			: row == &ud_row           ? VEC_UD
+						   : (int8_t)gate(b, i, row);
+		if (i->len == 0)
+			i->len = 1;
+		b->bytes += i->len;
+		b->n++;
+		if (b->fault[b->n - 1] >= 0 || row->attrs & I_ENDS ||
+			b->hpa2 != UINT64_MAX)
+			break;
+	}
+	return CPU_DONE;
+}
+
+void insn_of_block(struct engine_shared *s, const struct block *b, const struct op *o,
+	struct insn *out)
+{
+	uint8_t buf[15];
+	unsigned off = o->rip_low, room = PAGE_SIZE - off;
+	if (room > o->len)
+		room = o->len;
+	memcpy(buf, b->host + off, room);
+	if (room < o->len && !phys_read(s->phys, hpa(b->hpa2), buf + room, o->len - room))
+		memset(buf + room, 0xff, o->len - room);
+	enum decode_status st =
+		insn_decode(buf, o->len, code_size(b->mode), b->mode & MODE_SS32, out);
+	const struct insn_row *row = st == DECODE_OK ? insn_row_of(out->mnemonic) : NULL;
+	out->row = row ? (uint16_t)(row - insn_table) : UINT16_MAX;
+}
+
+static bool by_cl(const struct insn *i)
+{
+	for (unsigned k = 1; k < i->operands; k++)
+		if (i->op[k].kind == OPND_GPR && i->op[k].size == 1 && i->op[k].reg == RCX)
+			return true;
+	return false;
+}
+
+/* Which instructions write flags that can be seen: by a later one, or because
+ * a fault or the end of the block shows them. */
+static void liveness(struct build *b)
+{
+	uint32_t live = FLAGS_ARITH;
+	for (unsigned n = b->n; n--;) {
+		const struct insn *i = &b->insn[n];
+		uint32_t written = i->flags_written & FLAGS_ARITH;
+		uint32_t attrs = i->row == UINT16_MAX ? 0 : insn_table[i->row].attrs;
+		b->live[n] = (written & live) != 0;
+		if (!(attrs & I_PURE) || b->fault[n] >= 0 ||
+			(has_operand(i, OPND_MEM) && !(attrs & I_NOMEM))) {
+			live = FLAGS_ARITH;
+			continue;
+		}
+		if (!by_cl(i))
+			live &= ~written;
+		live |= i->flags_read & FLAGS_ARITH;
+	}
+}
+
+void block_slot_insn(struct block *b, unsigned n, const struct insn *i)
+{
+	if (!b->insn)
+		b->insn = xalloc(b->n * sizeof(*b->insn));
+	if (!b->insn[n]) {
+		b->insn[n] = xalloc(sizeof(*i));
+		*b->insn[n] = *i;
+	}
+}
+
+static void bind(struct build *b, struct block *k, unsigned n)
+{
+	struct vcpu *c = b->c;
+	const struct insn *i = &b->insn[n];
+	struct op *o = &k->op[n];
+	const struct insn_row *row = i->row == UINT16_MAX ? &ud_row : &insn_table[i->row];
+	struct engine *e = c->engine;
+	e->flags_dead = !b->live[n];
+	e->produced = 0;
+	if (b->fault[n] >= 0) {
+		o->run = op_ud;
+		o->aux = (uint16_t)b->fault[n];
+		o->insn = i;
+	} else if (!row->bind || !row->bind(c, i, o)) {
+		struct op clean = {.rip_low = o->rip_low, .len = o->len, .left = o->left};
+		*o = clean;
+		o->run = row->slow ? op_slow : op_ud;
+		o->aux = VEC_UD;
+		o->insn = i;
+		e->produced = 0;
+	}
+	if (o->insn == i) {
+		block_slot_insn(k, n, i);
+		o->insn = k->insn[n];
+		e->shared->bytes += sizeof(*i);
+	}
+	if (i->flags_written & FLAGS_ARITH)
+		e->producer = e->produced;
+}
+
+static struct block *assemble(struct build *b)
+{
+	struct vcpu *c = b->c;
+	struct engine_shared *s = c->engine->shared;
+	struct block *k = xalloc(sizeof(*k) + (b->n + 2) * sizeof(struct op));
+	unsigned low = b->lin & (PAGE_SIZE - 1);
+	k->gva = b->lin;
+	k->hpa = b->at.hpa.v;
+	k->host = (const uint8_t *)((uintptr_t)b->at.host & PAGE_MASK);
+	k->hpa2 = b->hpa2;
+	k->rip = c->rip;
+	k->end = c->rip + b->bytes;
+	if (!(b->mode & MODE_CODE64))
+		k->end = (uint32_t)k->end;
+	k->mode = b->mode;
+	k->n = (uint8_t)b->n;
+	k->bytes = (uint16_t)b->bytes;
+	k->marked = b->marked;
+	k->op[b->n].run = op_end;
+	k->op[b->n].link = k;
+	c->engine->producer = 0;
+	liveness(b);
+	for (unsigned n = 0; n < b->n; n++) {
+		struct op *o = &k->op[n];
+		o->rip_low = (uint16_t)low;
+		o->len = b->insn[n].len;
+		o->left = (uint8_t)(b->n - n);
+		low += b->insn[n].len;
+		bind(b, k, n);
+	}
+	s->bytes += block_bytes(k);
+	s->stats.blocks_built++;
+	return k;
+}
+
+static enum cpu_step build(struct vcpu *c, uint32_t mode, uint64_t lin, struct block **out)
+{
+	struct build b;
+	struct engine_shared *s = c->engine->shared;
+	b.c = c;
+	b.mode = mode;
+	b.lin = lin;
+	b.hpa2 = UINT64_MAX;
+	b.n = b.bytes = 0;
+	fp_leave(c);
+	enum cpu_step step = tlb_resolve(c, lin, TLB_FETCH, ACCESS_DATA, &b.at);
+	if (step != CPU_DONE)
+		return step;
+	if (!b.at.host) {
+		log_once(c->log, LOG_WARN, "cpu", b.at.hpa.v,
+			"instruction fetch from %#llx, where there is no memory",
+			(unsigned long long)b.at.hpa.v);
+		return cpu_raise_error(c, VEC_GP, 0);
+	}
+	b.marked = !(mode & MODE_NOMARK) && is_marked(s, lin);
+	step = gather(&b);
+	if (step != CPU_DONE)
+		return step;
+	struct block *k = assemble(&b);
+	struct block **h = &s->hash[hash_of(k->host, lin, mode)];
+	k->hash_next = *h;
+	*h = k;
+	add_to_page(c, k, k->hpa & PAGE_MASK);
+	if (k->hpa2 != UINT64_MAX)
+		add_to_page(c, k, k->hpa2);
+	*out = k;
+	return CPU_DONE;
+}
+
+/* The second page of a crossing instruction still leads where it did. */
+static enum cpu_step second_page(struct vcpu *c, const struct block *b, bool *same)
+{
+	struct tlb_place p;
+	uint64_t at = (b->gva & PAGE_MASK) + PAGE_SIZE;
+	if (!(b->mode & MODE_CODE64))
+		at = (uint32_t)at;
+	enum cpu_step step = tlb_resolve(c, at, TLB_FETCH, ACCESS_DATA, &p);
+	*same = step == CPU_DONE && p.hpa.v == b->hpa2;
+	return step;
+}
+
+enum cpu_step block_find(struct vcpu *c, uint32_t mode, struct block **out)
+{
+	struct engine_shared *s = c->engine->shared;
+	uint64_t lin = c->rip;
+	if (mode & MODE_CODE64) {
+		if ((uint64_t)((int64_t)(lin << 16) >> 16) != lin)
+			return cpu_raise_error(c, VEC_GP, 0);
+	} else {
+		if (c->rip > c->seg[SEG_CS].limit)
+			return cpu_raise_error(c, VEC_GP, 0);
+		lin = (uint32_t)(c->rip + c->seg[SEG_CS].base);
+	}
+	const struct tlb_entry *e = &c->tlb->e[lin >> PAGE_SHIFT & (TLB_SIZE - 1)];
+	const uint8_t *host;
+	if (e->exec == (lin & PAGE_MASK)) {
+		host = (const uint8_t *)(uintptr_t)((lin & PAGE_MASK) + e->addend);
+	} else {
+		struct tlb_place p;
+		enum cpu_step step = tlb_resolve(c, lin, TLB_FETCH, ACCESS_DATA, &p);
+		if (step != CPU_DONE)
+			return step;
+		host = (const uint8_t *)((uintptr_t)p.host & PAGE_MASK);
+	}
+	for (struct block *b = s->hash[hash_of(host, lin, mode)]; b; b = b->hash_next) {
+		if (b->gva != lin || b->host != host || b->mode != mode)
+			continue;
+		if (b->hpa2 != UINT64_MAX) {
+			bool same;
+			enum cpu_step step = second_page(c, b, &same);
+			if (step != CPU_DONE)
+				return step;
+			if (!same) {
+				kill(s, b);
+				break;
+			}
+		}
+		if (!(mode & MODE_CODE64) && c->rip + b->bytes - 1 > c->seg[SEG_CS].limit)
+			continue;
+		*out = b;
+		return CPU_DONE;
+	}
+	return build(c, mode, lin, out);
+}

@@ -1,0 +1,562 @@
+/* The loop: finds blocks, enters them, deals with what made them return.
+ *
+ * On return from a block, engine.why says what to do; with RUN_ON, c->rip is
+ * where to go on. Between blocks retired = horizon - ic.
+ */
+#include "cpu/engine.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "cpu/deliver.h"
+#include "cpu/fp.h"
+#include "cpu/mnemonic.h"
+#include "cpu/run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- shared part */
+
+static void on_written(void *ctx, struct hpa at, size_t len)
+{
+	struct engine_shared *s = ctx;
+	uint8_t *host;
+	struct phys_page *page;
+	enum phys_kind kind;
+	if (phys_page_at(s->phys, at, &host, &page, &kind))
+		code_written(s, page, at.v, len);
+}
+
+static void on_remapped(void *ctx)
+{
+	struct engine_shared *s = ctx;
+	engine_flush(s);
+}
+
+struct engine_shared *engine_shared_new(struct phys *phys, struct bus *bus)
+{
+	struct engine_shared *s = xalloc(sizeof(*s));
+	s->phys = phys;
+	s->bus = bus;
+	s->epoch = 1;
+	s->mark = xalloc(MAX_MARKS * sizeof(*s->mark));
+	phys->written = on_written;
+	phys->written_ctx = s;
+	phys->remapped = on_remapped;
+	phys->remapped_ctx = s;
+	return s;
+}
+
+void engine_shared_free(struct engine_shared *s)
+{
+	if (!s)
+		return;
+	block_flush(s);
+	block_bury(s);
+	for (unsigned h = 0; h < PAGE_HASH; h++)
+		while (s->page[h]) {
+			struct code_page *p = s->page[h];
+			s->page[h] = p->next;
+			free(p);
+		}
+	if (s->phys->written_ctx == s)
+		s->phys->written = NULL;
+	if (s->phys->remapped_ctx == s)
+		s->phys->remapped = NULL;
+	free(s->mark);
+	free(s);
+}
+
+void engine_flush(struct engine_shared *s)
+{
+	block_flush(s);
+	for (unsigned v = 0; v < s->vcpus; v++)
+		if (s->vcpu[v]->tlb)
+			tlb_flush_everything(s->vcpu[v]);
+}
+
+void engine_dirty_restart(struct engine_shared *s)
+{
+	for (unsigned v = 0; v < s->vcpus; v++)
+		tlb_clear_views(s->vcpu[v]->engine->pool);
+}
+
+void engine_set_trace(struct engine_shared *s, engine_trace_fn *fn, void *ctx)
+{
+	s->trace = fn;
+	s->trace_ctx = ctx;
+}
+
+void engine_stats(const struct engine_shared *s, struct engine_stats *out)
+{
+	*out = s->stats;
+}
+
+bool engine_tlb_peek(struct vcpu *c, struct gva at, struct hpa *page, bool *writable)
+{
+	return tlb_peek(c, at.v, page, writable);
+}
+
+/* --- leaving an op */
+
+/* Puts rip, flags and counts as they are before this op. */
+static void at_op(struct vcpu *c, const struct op *o)
+{
+	flags_sync(c);
+	c->rip = op_rip(c, o);
+	c->retired = retired_at(c, o);
+}
+
+void engine_rearm(struct vcpu *c)
+{
+	struct engine *e = c->engine;
+	if (e->shared->running != c)
+		return;
+	uint64_t next = clock_next(c->clock), h = e->end;
+	next = next > c->clock_base ? next - c->clock_base : 0;
+	if (next < h)
+		h = next;
+	if (h < c->retired)
+		h = c->retired;
+	if (h < c->horizon) {
+		c->ic -= (int64_t)(c->horizon - h);
+		c->horizon = h;
+		e->brk = true;
+	}
+	if (c->pending)
+		e->brk = true;
+}
+
+/* This op has completed; is there a reason not to go on with the next? */
+static inline bool must_stop(const struct vcpu *c)
+{
+	return c->engine->brk || c->pending || c->mode_changed || c->sti_shadow ||
+		c->movss_shadow || (c->rflags & (FLAG_TF | FLAG_RF));
+}
+
+static void leave_after(struct vcpu *c, const struct op *o)
+{
+	c->ic += o->left - 1;
+	c->engine->why = RUN_ON;
+}
+
+void op_finish(struct vcpu *c, const struct op *o, enum cpu_step step)
+{
+	struct engine *e = c->engine;
+	switch (step) {
+	case CPU_DONE:
+		if (__builtin_expect(c->next_rip != c->rip + o->len, 0) || must_stop(c)) {
+			c->rip = c->next_rip;
+			return leave_after(c, o);
+		}
+		OP_NEXT(c, o);
+	case CPU_AGAIN:
+		return leave_after(c, o);
+	case CPU_LEAVE:
+		c->rip = c->next_rip;
+		leave_after(c, o);
+		e->why = RUN_LEAVE;
+		return;
+	case CPU_FAULT:
+	case CPU_EXIT:
+		c->ic += o->left;
+		e->why = step == CPU_FAULT ? RUN_FAULT : RUN_EXIT;
+		return;
+	}
+}
+
+void op_run_slow(struct vcpu *c, const struct op *o, insn_slow_fn *slow, const struct insn *i)
+{
+	at_op(c, o);
+	c->next_rip = c->rip + o->len;
+	if (i->mode != 8)
+		c->next_rip = i->mode == 4 ? (uint32_t)c->next_rip : c->next_rip;
+	c->engine->shared->stats.slow_ops++;
+	const struct insn_row *row = &insn_table[i->row];
+	if (row->attrs & (I_CPL0 | I_OUTCALL)) {
+		if ((row->attrs & I_CPL0) && c->cpl)
+			return op_finish(c, o, cpu_raise_error(c, VEC_GP, 0));
+		if (row->attrs & I_OUTCALL) {
+			fp_leave(c);
+			clock_set(c->clock, c->clock_base + c->retired);
+			enum cpu_step step = slow(c, i);
+			engine_rearm(c);
+			return op_finish(c, o, step);
+		}
+	}
+	return op_finish(c, o, slow(c, i));
+}
+
+void op_slow(struct vcpu *c, const struct op *o)
+{
+	return op_run_slow(c, o, insn_table[o->insn->row].slow, o->insn);
+}
+
+const struct insn *op_insn(struct vcpu *c, const struct op *o)
+{
+	struct block *b = op_block(o);
+	unsigned n = (unsigned)(o - b->op);
+	if (b->insn && b->insn[n])
+		return b->insn[n];
+	fp_leave(c);
+	struct insn i;
+	insn_of_block(c->engine->shared, b, o, &i);
+	block_slot_insn(b, n, &i);
+	c->engine->shared->bytes += sizeof(i);
+	return b->insn[n];
+}
+
+void op_fallback(struct vcpu *c, const struct op *o)
+{
+	const struct insn *i = op_insn(c, o);
+	return op_run_slow(c, o, insn_table[i->row].slow, i);
+}
+
+static void op_miss(struct vcpu *c, const struct op *o, uint64_t at, enum tlb_want want)
+{
+	struct tlb_place p;
+	/* Only the way out can tell a bad address; it looks at the segment. */
+	if ((uint64_t)((int64_t)(at << 16) >> 16) != at)
+		return op_fallback(c, o);
+	c->retired = retired_at(c, o);
+	flags_sync(c);
+	enum cpu_step step = tlb_resolve(c, at, want, ACCESS_DATA, &p);
+	if (step != CPU_DONE) {
+		c->rip = op_rip(c, o);
+		return op_finish(c, o, step);
+	}
+	const struct tlb_entry *e = &c->tlb->e[at >> PAGE_SHIFT & (TLB_SIZE - 1)];
+	if ((want == TLB_WRITE ? e->write : e->read) == (at & PAGE_MASK) &&
+		at % PAGE_SIZE <= PAGE_SIZE - 8)
+		return o->run(c, o);
+	return op_fallback(c, o);
+}
+
+void op_miss_read(struct vcpu *c, const struct op *o, uint64_t at)
+{
+	return op_miss(c, o, at, TLB_READ);
+}
+
+void op_miss_write(struct vcpu *c, const struct op *o, uint64_t at)
+{
+	return op_miss(c, o, at, TLB_WRITE);
+}
+
+void *op_host_read(struct vcpu *c, uint64_t at, unsigned size)
+{
+	void *h = tlb_host_read(c->tlb, at, size);
+	struct tlb_place p;
+	if (h || ((at + size - 1) ^ at) & PAGE_MASK ||
+		(uint64_t)((int64_t)(at << 16) >> 16) != at)
+		return h;
+	/* A fault shows again on the slow way. */
+	if (tlb_resolve(c, at, TLB_READ, ACCESS_DATA, &p) != CPU_DONE)
+		return NULL;
+	return tlb_host_read(c->tlb, at, size);
+}
+
+void *op_host_write(struct vcpu *c, uint64_t at, unsigned size)
+{
+	void *h = tlb_host_write(c->tlb, at, size);
+	struct tlb_place p;
+	if (h || ((at + size - 1) ^ at) & PAGE_MASK ||
+		(uint64_t)((int64_t)(at << 16) >> 16) != at)
+		return h;
+	if (tlb_resolve(c, at, TLB_WRITE, ACCESS_DATA, &p) != CPU_DONE)
+		return NULL;
+	return tlb_host_write(c->tlb, at, size);
+}
+
+/* The end of a block that no branch ends. */
+void op_end(struct vcpu *c, const struct op *o)
+{
+	struct block *b = o->link;
+	struct link *l = (struct link *)(o + 1);
+	if (l->gen == c->code_gen)
+		BLOCK_ENTER(c, l->to);
+	if (b->mode & MODE_CODE64 || b->mode >> (MODE_FLAT_SHIFT + SEG_CS) & 1) {
+		c->rip = b->end;
+		c->engine->patch = l;
+	} else {
+		/* the same code can run at another base */
+		c->rip = (uint32_t)(b->gva + b->bytes - c->seg[SEG_CS].base);
+	}
+}
+
+void op_mark(struct vcpu *c, const struct op *o)
+{
+	c->rip = op_rip(c, o);
+	c->ic += o->left;
+	c->engine->why = RUN_MARK;
+}
+
+void op_ud(struct vcpu *c, const struct op *o)
+{
+	const struct insn *i = o->insn;
+	at_op(c, o);
+	if (o->aux == VEC_UD && i->row == UINT16_MAX) {
+		fp_leave(c);
+		uint64_t key = 0;
+		memcpy(&key, i->bytes, 3);
+		log_once(c->log, LOG_WARN, "opcode", key,
+			"unknown opcode %02x %02x %02x %02x %02x %02x at %#llx: #UD", i->bytes[0],
+			i->bytes[1], i->bytes[2], i->bytes[3], i->bytes[4], i->bytes[5],
+			(unsigned long long)c->rip);
+	}
+	if (o->aux == VEC_GP)
+		return op_finish(c, o, cpu_raise_error(c, VEC_GP, 0));
+	return op_finish(c, o, cpu_raise(c, o->aux));
+}
+
+/* --- the loop */
+
+static void count(struct vcpu *c)
+{
+	c->retired = c->horizon - (uint64_t)c->ic;
+}
+
+/* Starts (again) towards the next event. */
+static void set_horizon(struct vcpu *c)
+{
+	struct engine *e = c->engine;
+	uint64_t next = clock_next(c->clock), h = e->end;
+	next = next > c->clock_base ? next - c->clock_base : 0;
+	if (next < h)
+		h = next;
+	if (h < c->retired)
+		h = c->retired;
+	c->horizon = h;
+	c->ic = (int64_t)(h - c->retired);
+}
+
+static enum cpu_leave leave(struct vcpu *c, enum cpu_leave why)
+{
+	flags_sync(c);
+	fp_leave(c);
+	clock_set(c->clock, c->clock_base + c->retired);
+	c->engine->shared->running = NULL;
+	c->engine->step_over = false;
+	return why;
+}
+
+static void renew_mode(struct vcpu *c)
+{
+	struct engine *e = c->engine;
+	flags_sync(c);
+	c->mode_changed = false;
+	for (unsigned n = 0; n < 6; n++)
+		c->seg_base[n] = c->seg[n].base;
+	e->mode = mode_of(c);
+	if (e->mode & MODE_CODE64)
+		c->seg_base[SEG_ES] = c->seg_base[SEG_CS] = c->seg_base[SEG_SS] =
+			c->seg_base[SEG_DS] = 0;
+	tlb_select(c);
+}
+
+/* One instruction at a time: traps, shadows, marks, a near horizon. */
+static bool wants_step(const struct vcpu *c)
+{
+	return (c->rflags & (FLAG_TF | FLAG_RF)) || c->sti_shadow || c->movss_shadow ||
+		(c->pending & PEND_MTF) || c->engine->step_over || c->engine->shared->trace;
+}
+
+static bool swallows_tf(const struct insn *i)
+{
+	return i->mnemonic == ZYDIS_MNEMONIC_INT || i->mnemonic == ZYDIS_MNEMONIC_INT3 ||
+		i->mnemonic == ZYDIS_MNEMONIC_INTO || i->mnemonic == ZYDIS_MNEMONIC_INT1;
+}
+
+static enum cpu_step deliver(struct vcpu *c)
+{
+	fp_leave(c);
+	flags_sync(c);
+	return cpu_deliver(c);
+}
+
+static enum cpu_step run_step(struct vcpu *c)
+{
+	struct engine *e = c->engine;
+	struct block *b;
+	uint64_t flags = c->rflags;
+	bool sti = c->sti_shadow, movss = c->movss_shadow;
+	bool nomark = e->step_over || (flags & FLAG_RF);
+	enum cpu_step step =
+		block_find(c, e->mode | MODE_STEP | (nomark ? MODE_NOMARK : 0), &b);
+	if (step != CPU_DONE)
+		return step;
+	if (e->shared->trace) {
+		flags_sync(c);
+		fp_leave(c);
+		e->shared->trace(e->shared->trace_ctx, c, op_insn(c, b->op));
+	}
+	if (b->marked) {
+		e->why = RUN_MARK;
+		return CPU_DONE;
+	}
+	e->step_over = false;
+	bool swallow = flags & FLAG_TF && swallows_tf(op_insn(c, b->op));
+	c->ic -= 1;
+	b->op[0].run(c, b->op);
+	if (e->why == RUN_EXIT)
+		return CPU_DONE;
+	/* Shadows end with the instruction after the one that set them. */
+	c->sti_shadow &= !sti;
+	c->movss_shadow &= !movss;
+	e->mtf_due = (c->pending & PEND_MTF) != 0;
+	if (e->why == RUN_FAULT)
+		return CPU_DONE;
+	flags_sync(c);
+	c->rflags &= ~(flags & FLAG_RF);
+	if (flags & FLAG_TF && !swallow) {
+		c->pending_db |= BIT(14);
+		c->pending |= PEND_DB;
+	}
+	return CPU_DONE;
+}
+
+static enum cpu_step run_blocks(struct vcpu *c)
+{
+	struct engine *e = c->engine;
+	struct block *b;
+	struct link *patch = e->patch;
+	e->patch = NULL;
+	uint64_t gen = c->code_gen;
+	enum cpu_step step = block_find(c, e->mode, &b);
+	if (step != CPU_DONE)
+		return step;
+	if (b->marked) {
+		e->why = RUN_MARK;
+		return CPU_DONE;
+	}
+	if (b->n > c->ic)
+		return run_step(c);
+	if (b->hpa2 == UINT64_MAX && gen == c->code_gen &&
+		(e->mode & MODE_CODE64 || e->mode >> (MODE_FLAT_SHIFT + SEG_CS) & 1)) {
+		struct jcache *j = &e->jc[jcache_slot(c->rip)];
+		j->rip = c->rip;
+		j->gen = gen;
+		j->to = b;
+		if (patch && !e->brk) {
+			patch->to = b;
+			patch->gen = gen;
+		}
+	}
+	c->ic -= b->n;
+	b->op[0].run(c, b->op);
+	return CPU_DONE;
+}
+
+/* At a mark: true when the run has to stop. */
+static bool at_mark(struct vcpu *c, enum cpu_step *step)
+{
+	uint64_t lin = c->rip + (cpu_64bit(c) ? 0 : c->seg[SEG_CS].base);
+	uint64_t hits = mark_debug_hits(c, lin);
+	*step = CPU_DONE;
+	if (hits && !(c->rflags & FLAG_RF)) {
+		flags_sync(c);
+		cpu_raise(c, VEC_DB);
+		c->fault.payload = hits;
+		*step = CPU_FAULT;
+		return false;
+	}
+	return mark_at(c->engine->shared, lin);
+}
+
+/* Events at the boundary before c->rip. CPU_DONE: go on. */
+static enum cpu_step boundary(struct vcpu *c)
+{
+	/* The monitor trap flag acts after an instruction, not before the first. */
+	uint32_t mtf = c->engine->mtf_due ? 0 : c->pending & PEND_MTF;
+	flags_sync(c);
+	fp_leave(c);
+	clock_set(c->clock, c->clock_base + c->retired);
+	c->pending &= ~mtf;
+	enum cpu_step step = c->pending ? cpu_boundary(c) : CPU_DONE;
+	c->pending |= mtf;
+	return step;
+}
+
+enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
+{
+	struct engine *e = c->engine;
+	struct engine_shared *s = e->shared;
+	s->running = c;
+	c->clock_base = c->clock->now - c->retired;
+	e->end = c->retired + budget < budget ? UINT64_MAX / 2 : c->retired + budget;
+	if (e->end - c->retired > (uint64_t)INT64_MAX / 2)
+		e->end = c->retired + (uint64_t)INT64_MAX / 2;
+	c->mode_changed = true;
+	e->why = RUN_ON;
+	e->hit_pending = false;
+	e->mtf_due = false;
+	for (;;) {
+		enum cpu_step step = CPU_DONE;
+		e->brk = false;
+		if (s->grave || s->bytes > BLOCK_BYTES_MAX) {
+			fp_leave(c);
+			e->patch = NULL;
+			if (s->bytes > BLOCK_BYTES_MAX)
+				block_flush(s);
+			block_bury(s);
+			e->brk = false;
+		}
+		if (c->pending) {
+			step = boundary(c);
+			if (step == CPU_EXIT)
+				return leave(c, LEAVE_VMEXIT);
+			if (step == CPU_LEAVE)
+				return leave(c, c->leave);
+			if (step == CPU_FAULT)
+				goto fault;
+		}
+		if (c->activity != ACTIVITY_ACTIVE)
+			return leave(c, LEAVE_HALT);
+		set_horizon(c);
+		if (e->hit_pending)
+			return leave(c, LEAVE_WATCH);
+		if (c->ic <= 0)
+			return leave(c, c->retired >= e->end ? LEAVE_SLICE : LEAVE_DEADLINE);
+		if (c->mode_changed)
+			renew_mode(c);
+		else if (c->tlb->epoch != s->epoch)
+			tlb_select(c);
+		e->why = RUN_ON;
+		step = wants_step(c) ? run_step(c) : run_blocks(c);
+		if (step == CPU_FAULT) {
+			e->why = RUN_FAULT;
+		} else if (step == CPU_EXIT) {
+			e->why = RUN_EXIT;
+		}
+		count(c);
+		switch (e->why) {
+		case RUN_ON:
+			continue;
+		case RUN_EXIT:
+			return leave(c, LEAVE_VMEXIT);
+		case RUN_LEAVE:
+			return leave(c, c->leave);
+		case RUN_MARK:
+			if (at_mark(c, &step))
+				return leave(c, LEAVE_BREAK);
+			if (step != CPU_FAULT) {
+				e->step_over = true;
+				continue;
+			}
+			break;
+		case RUN_FAULT:
+			break;
+		}
+fault:
+		e->patch = NULL;
+		step = deliver(c);
+		if (step == CPU_EXIT)
+			return leave(c, LEAVE_VMEXIT);
+		if (step == CPU_LEAVE)
+			return leave(c, c->leave);
+	}
+}
+
+void engine_step_over(struct vcpu *c)
+{
+	c->engine->step_over = true;
+}

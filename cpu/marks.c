@@ -1,0 +1,152 @@
+/* Breakpoint marks, watched ranges, debug registers. */
+#include "cpu/run.h"
+
+/* --- marks */
+
+void engine_mark(struct engine_shared *s, struct gva at)
+{
+	if (s->marks == MAX_MARKS)
+		return;
+	s->mark[s->marks++] = at.v;
+	block_flush_gva(s, at.v);
+}
+
+void engine_unmark(struct engine_shared *s, struct gva at)
+{
+	for (unsigned i = 0; i < s->marks; i++)
+		if (s->mark[i] == at.v) {
+			s->mark[i] = s->mark[--s->marks];
+			block_flush_gva(s, at.v);
+			return;
+		}
+}
+
+bool mark_at(const struct engine_shared *s, uint64_t lin)
+{
+	for (unsigned i = 0; i < s->marks; i++)
+		if (s->mark[i] == lin)
+			return true;
+	return false;
+}
+
+/* DR7's breakpoints on instructions, of every vCPU. */
+bool mark_debug(const struct engine_shared *s, uint64_t lin)
+{
+	for (unsigned v = 0; v < s->vcpus; v++)
+		if (mark_debug_hits(s->vcpu[v], lin))
+			return true;
+	return false;
+}
+
+uint64_t mark_debug_hits(const struct vcpu *c, uint64_t lin)
+{
+	uint64_t hits = 0;
+	for (unsigned n = 0; n < 4; n++)
+		if (c->dr7 >> (2 * n) & 3 && !(c->dr7 >> (16 + 4 * n) & 3) && c->dr[n] == lin)
+			hits |= BIT(n);
+	return hits;
+}
+
+/* --- watches */
+
+static void views_changed(struct engine_shared *s)
+{
+	for (unsigned v = 0; v < s->vcpus; v++)
+		tlb_clear_views(s->vcpu[v]->engine->pool);
+}
+
+unsigned engine_watch_add(struct engine_shared *s, const struct engine_watch *w)
+{
+	if (s->watches == MAX_WATCH || !w->len)
+		return 0;
+	s->watch[s->watches].w = *w;
+	s->watch[s->watches].id = ++s->next_watch;
+	s->watches++;
+	views_changed(s);
+	return s->next_watch;
+}
+
+void engine_watch_del(struct engine_shared *s, unsigned id)
+{
+	for (unsigned i = 0; i < s->watches; i++)
+		if (s->watch[i].id == id) {
+			s->watch[i] = s->watch[--s->watches];
+			views_changed(s);
+			return;
+		}
+}
+
+const struct engine_watch_hit *engine_watch_hit(const struct vcpu *c)
+{
+	return c->engine->hit_pending ? &c->engine->hit : NULL;
+}
+
+static unsigned debug_len(const struct vcpu *c, unsigned n)
+{
+	static const uint8_t len[4] = {1, 2, 8, 4};
+	return len[c->dr7 >> (18 + 4 * n) & 3];
+}
+
+static bool debug_data(const struct vcpu *c, unsigned n)
+{
+	return c->dr7 >> (2 * n) & 3 && c->dr7 >> (16 + 4 * n) & 1;
+}
+
+static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
+{
+	return a < b + blen && b < a + alen;
+}
+
+bool watch_page(const struct engine_shared *s, uint64_t page)
+{
+	for (unsigned i = 0; i < s->watches; i++)
+		if (overlaps(page, PAGE_SIZE, s->watch[i].w.at.v, s->watch[i].w.len))
+			return true;
+	for (unsigned v = 0; s->debug_watches && v < s->vcpus; v++)
+		for (unsigned n = 0; n < 4; n++)
+			if (debug_data(s->vcpu[v], n) && !((s->vcpu[v]->dr[n] ^ page) & PAGE_MASK))
+				return true;
+	return false;
+}
+
+void watch_check(struct vcpu *c, uint64_t at, unsigned size, bool write)
+{
+	struct engine_shared *s = c->engine->shared;
+	for (unsigned i = 0; i < s->watches; i++) {
+		const struct engine_watch *w = &s->watch[i].w;
+		if (!(write ? w->write : w->read) || !overlaps(at, size, w->at.v, w->len))
+			continue;
+		c->engine->hit = (struct engine_watch_hit){s->watch[i].id, gva(at), size, write};
+		c->engine->hit_pending = true;
+		c->engine->brk = true;
+	}
+	for (unsigned n = 0; s->debug_watches && n < 4; n++) {
+		unsigned len = debug_len(c, n);
+		if (!debug_data(c, n) || !(write || c->dr7 >> (17 + 4 * n) & 1) ||
+			!overlaps(at, size, c->dr[n] & ~(uint64_t)(len - 1), len))
+			continue;
+		c->pending_db |= BIT(n);
+		vcpu_pend(c, PEND_DB);
+		c->engine->brk = true;
+	}
+}
+
+void engine_debug_changed(struct vcpu *c)
+{
+	struct engine_shared *s = c->engine->shared;
+	unsigned insn = 0, data = 0;
+	for (unsigned v = 0; v < s->vcpus; v++)
+		for (unsigned n = 0; n < 4; n++) {
+			const struct vcpu *x = s->vcpu[v];
+			data += debug_data(x, n);
+			insn += x->dr7 >> (2 * n) & 3 && !(x->dr7 >> (16 + 4 * n) & 3);
+		}
+	if (insn || s->debug_marks) {
+		block_flush(s);
+		c->engine->brk = true;
+	}
+	if (data || s->debug_watches)
+		views_changed(s);
+	s->debug_marks = insn;
+	s->debug_watches = data;
+}

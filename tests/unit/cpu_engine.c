@@ -1,0 +1,215 @@
+/* The engine on a bare processor: counts, faults, self-modifying code, marks,
+ * watches, steps. Code is given as bytes with its assembly beside it. */
+#include "tests/lib/bare_cpu.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define CODE(b, ...)                                                  \
+	do {                                                          \
+		static const uint8_t code_[] = {__VA_ARGS__};         \
+		bare_code(b, code_, sizeof(code_));                   \
+	} while (0)
+
+static int setup(void **state)
+{
+	struct bare *b = test_malloc(sizeof(*b));
+	bare_init(b);
+	*state = b;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	bare_done(*state);
+	test_free(*state);
+	return 0;
+}
+
+/* mov ecx, 1000; xor eax, eax; 1: add rax, rcx; dec ecx; jnz 1b; hlt */
+#define SUM_LOOP                                                                              \
+	0xb9, 0xe8, 0x03, 0, 0, 0x31, 0xc0, 0x48, 0x01, 0xc8, 0xff, 0xc9, 0x75, 0xf9, 0xf4
+
+static void runs_a_loop(void **state)
+{
+	struct bare *b = *state;
+	CODE(b, SUM_LOOP);
+	assert_int_equal(engine_run(b->c, 1000000), LEAVE_HALT);
+	assert_int_equal(b->c->gpr[RAX], 500500);
+	assert_int_equal(b->c->retired, 2 + 3000 + 1);
+	assert_int_equal(b->clock.now, b->c->retired);
+}
+
+static void stops_at_any_count(void **state)
+{
+	struct bare *b = *state;
+	CODE(b, SUM_LOOP);
+	uint64_t want = 0;
+	for (unsigned n = 1; want < 3002; n = n * 7 % 101 + 1) {
+		unsigned k = want + n < 3002 ? n : (unsigned)(3002 - want);
+		want += k;
+		assert_int_equal(engine_run(b->c, k), LEAVE_SLICE);
+		assert_int_equal(b->c->retired, want);
+		if (want >= 2)
+			assert_int_equal(b->c->gpr[RCX], 1000 - (want - 1) / 3);
+	}
+	assert_int_equal(engine_run(b->c, 10), LEAVE_HALT);
+	assert_int_equal(b->c->gpr[RAX], 500500);
+}
+
+static void memory_and_stack(void **state)
+{
+	struct bare *b = *state;
+	/* mov rbx, 0x300ffd; mov rax, 0x1122334455667788; mov [rbx], rax;
+	 * add dword [rbx+1], 1; push qword [rbx]; pop rdx; mov cl, [rbx]; hlt */
+	CODE(b, 0xbb, 0xfd, 0x0f, 0x30, 0, 0x48, 0xb8, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22,
+		0x11, 0x48, 0x89, 0x03, 0x83, 0x43, 0x01, 0x01, 0xff, 0x33, 0x5a, 0x8a, 0x0b, 0xf4);
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	assert_int_equal(b->c->gpr[RDX], 0x1122334455667888);
+	assert_int_equal(b->c->gpr[RCX], 0x88);
+	assert_int_equal(b->c->gpr[RSP], BARE_STACK);
+	assert_int_equal(b->c->retired, 8);
+}
+
+static void page_fault_is_precise(void **state)
+{
+	struct bare *b = *state;
+	/* mov eax, 5; add eax, 7; mov rbx, 0x40000000; mov [rbx+rax], eax; inc eax */
+	CODE(b, 0xb8, 5, 0, 0, 0, 0x83, 0xc0, 7, 0xbb, 0, 0, 0, 0x40, 0x89, 0x04, 0x03, 0xff, 0xc0);
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	assert_int_equal(b->c->rip, BARE_TRAPS + 16 * 14 + 1);
+	assert_int_equal(b->c->cr2, 0x4000000c);
+	assert_int_equal(b->c->gpr[RAX], 12);
+	uint64_t frame[6];
+	assert_true(phys_read(&b->phys, hpa(b->c->gpr[RSP]), frame, sizeof(frame)));
+	assert_int_equal(frame[0], 2); /* a write to what is not present */
+	assert_int_equal(frame[1], BARE_CODE + 13);
+	assert_int_equal(frame[3] & FLAGS_ARITH, FLAG_PF);
+	assert_int_equal(b->c->retired, 4);
+}
+
+static void code_that_patches_its_block(void **state)
+{
+	struct bare *b = *state;
+	/* mov byte [rip+2], 5 (the immediate of the next); mov al, 1; nop; hlt */
+	CODE(b, 0xc6, 0x05, 0x01, 0, 0, 0, 5, 0xb0, 1, 0x90, 0xf4);
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	assert_int_equal(b->c->gpr[RAX], 5);
+	assert_int_equal(b->c->retired, 4);
+	/* the same from outside */
+	b->c->rip = BARE_CODE + 7;
+	b->c->activity = ACTIVITY_ACTIVE;
+	phys_write(&b->phys, hpa(BARE_CODE + 8), "\x09", 1);
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	assert_int_equal(b->c->gpr[RAX], 9);
+}
+
+static void marks_stop_before(void **state)
+{
+	struct bare *b = *state;
+	CODE(b, SUM_LOOP);
+	engine_mark(b->engine, gva(BARE_CODE + 10)); /* dec ecx */
+	assert_int_equal(engine_run(b->c, 1000), LEAVE_BREAK);
+	assert_int_equal(b->c->rip, BARE_CODE + 10);
+	assert_int_equal(b->c->gpr[RAX], 1000);
+	assert_int_equal(b->c->retired, 3);
+	engine_step_over(b->c);
+	assert_int_equal(engine_run(b->c, 1000), LEAVE_BREAK);
+	assert_int_equal(b->c->retired, 6);
+	engine_unmark(b->engine, gva(BARE_CODE + 10));
+	assert_int_equal(engine_run(b->c, 10000), LEAVE_HALT);
+	assert_int_equal(b->c->gpr[RAX], 500500);
+	assert_int_equal(b->c->retired, 3003);
+}
+
+static void watches_stop_after(void **state)
+{
+	struct bare *b = *state;
+	/* mov rbx, 0x300000; mov [rbx+8], al; mov [rbx+16], al; mov cl, [rbx+16]; hlt */
+	CODE(b, 0xbb, 0, 0, 0x30, 0, 0x88, 0x43, 8, 0x88, 0x43, 16, 0x8a, 0x4b, 16, 0xf4);
+	const struct engine_watch w = {gva(0x300010), 4, false, true};
+	unsigned id = engine_watch_add(b->engine, &w);
+	assert_int_equal(engine_run(b->c, 100), LEAVE_WATCH);
+	assert_int_equal(b->c->retired, 3);
+	assert_int_equal(engine_watch_hit(b->c)->id, id);
+	assert_int_equal(engine_watch_hit(b->c)->at.v, 0x300010);
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	engine_watch_del(b->engine, id);
+}
+
+static void trap_flag_steps(void **state)
+{
+	struct bare *b = *state;
+	CODE(b, SUM_LOOP);
+	b->c->rflags |= FLAG_TF;
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	assert_int_equal(b->c->rip, BARE_TRAPS + 16 * VEC_DB + 1);
+	assert_int_equal(b->c->dr6 >> 14 & 1, 1);
+	assert_int_equal(b->c->gpr[RCX], 1000);
+	assert_int_equal(b->c->retired, 2);
+}
+
+static void counts_each_repetition(void **state)
+{
+	struct bare *b = *state;
+	/* mov edi, 0x300000; mov ecx, 5000; mov al, 7; rep stosb; hlt */
+	CODE(b, 0xbf, 0, 0, 0x30, 0, 0xb9, 0x88, 0x13, 0, 0, 0xb0, 7, 0xf3, 0xaa, 0xf4);
+	assert_int_equal(engine_run(b->c, 103), LEAVE_SLICE);
+	assert_int_equal(b->c->gpr[RCX], 4900);
+	assert_int_equal(b->c->rip, BARE_CODE + 12);
+	assert_int_equal(engine_run(b->c, 10000), LEAVE_HALT);
+	assert_int_equal(b->c->retired, 3 + 5000 + 1);
+	assert_int_equal(b->c->gpr[RDI], 0x300000 + 5000);
+	uint8_t last[2];
+	assert_true(phys_read(&b->phys, hpa(0x300000 + 4999), last, 2));
+	assert_int_equal(last[0], 7);
+	assert_int_equal(last[1], 0);
+}
+
+static void unknown_opcode(void **state)
+{
+	struct bare *b = *state;
+	CODE(b, 0x90, 0x0f, 0x0b);
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	assert_int_equal(b->c->rip, BARE_TRAPS + 16 * VEC_UD + 1);
+}
+
+static void real_mode_wraps_and_limits(void **state)
+{
+	struct bare *b = *state;
+	vcpu_reset(b->c, false);
+	b->c->seg[SEG_CS].base = 0x10000;
+	b->c->seg[SEG_CS].sel = 0x1000;
+	b->c->seg[SEG_DS].base = 0x20000;
+	b->c->seg[SEG_SS].base = 0x30000;
+	b->c->gpr[RSP] = 0;
+	b->c->rip = 0;
+	vcpu_state_changed(b->c);
+	/* mov ax, 0x1234; push ax; pop bx; mov [0x10], bx; mov cx, 3; 1: loop 1b; hlt */
+	static const uint8_t code[] = {0xb8, 0x34, 0x12, 0x50, 0x5b, 0x89, 0x1e, 0x10, 0, 0xb9, 3, 0,
+		0xe2, 0xfe, 0xf4};
+	phys_write(&b->phys, hpa(0x10000), code, sizeof(code));
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	uint16_t v;
+	phys_read(&b->phys, hpa(0x20010), &v, 2);
+	assert_int_equal(v, 0x1234);
+	phys_read(&b->phys, hpa(0x3fffe), &v, 2);
+	assert_int_equal(v, 0x1234);
+	assert_int_equal(b->c->gpr[RSP], 0);
+	assert_int_equal(b->c->retired, 5 + 3 + 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(runs_a_loop), T(stops_at_any_count), T(memory_and_stack), T(page_fault_is_precise),
+		T(code_that_patches_its_block), T(marks_stop_before), T(watches_stop_after),
+		T(trap_flag_steps), T(counts_each_repetition), T(unknown_opcode),
+		T(real_mode_wraps_and_limits),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
