@@ -6,6 +6,7 @@
 
 #include "machine/acpi_pm.h"
 #include "machine/hpet.h"
+#include "machine/i8042.h"
 #include "machine/ioapic.h"
 #include "machine/lapic.h"
 #include "machine/machine.h"
@@ -13,7 +14,9 @@
 #include "machine/pit.h"
 #include "machine/ports.h"
 #include "machine/rtc.h"
+#include "machine/testdev.h"
 #include "machine/uart.h"
+#include "machine/vga.h"
 
 #define MACHINE_EVENTS 8
 
@@ -26,6 +29,9 @@ struct devices {
 	struct hpet hpet;
 	struct acpi_pm pm;
 	struct ports ports;
+	struct i8042 keyboard;
+	struct vga vga;
+	struct testdev *testdev; /* owned; NULL without --testdev */
 	uint8_t pci_wires; /* INTA..INTD that are up */
 	struct clock_timer event_timer; /* ends the slice */
 	struct machine_event event[MACHINE_EVENTS];

@@ -139,6 +139,12 @@ static void input_power(void *ctx, uint32_t target, const uint8_t *data, uint32_
 	acpi_pm_power_button(&((struct machine *)ctx)->dev->pm);
 }
 
+static void input_key(void *ctx, uint32_t target, const uint8_t *data, uint32_t len)
+{
+	(void)target;
+	i8042_keys(&((struct machine *)ctx)->dev->keyboard, data, len);
+}
+
 /* --- construction ---------------------------------------------------------------- */
 
 static void build_interrupts(struct machine *m)
@@ -168,6 +174,35 @@ static void build_timers(struct machine *m)
 	acpi_pm_init(&d->pm, m, isa_line(d, ACPI_SCI));
 }
 
+static void testdev_line(void *ctx, unsigned n, bool level)
+{
+	struct devices *d = ctx;
+	if (n < 16)
+		pic_set(&d->pic, n, level);
+	ioapic_set(&d->ioapic, n, level);
+}
+
+/* What a guest or its firmware asks fw_cfg for. */
+static void build_fw_cfg(struct machine *m)
+{
+	uint64_t mem = m->cfg.mem;
+	uint16_t cpus = (uint16_t)m->cfg.cpus;
+	struct machine_range r[MACHINE_RANGES];
+	struct buf e820 = {0};
+	unsigned n = machine_memory_map(m, r);
+	for (unsigned i = 0; i < n; i++) {
+		buf_add(&e820, &r[i].base, 8);
+		buf_add(&e820, &r[i].size, 8);
+		buf_add(&e820, &r[i].type, 4);
+	}
+	m->fw_cfg = fw_cfg_new(&m->bus);
+	fw_cfg_item(m->fw_cfg, FW_CFG_RAM_SIZE, &mem, sizeof(mem));
+	fw_cfg_item(m->fw_cfg, FW_CFG_NB_CPUS, &cpus, sizeof(cpus));
+	fw_cfg_item(m->fw_cfg, FW_CFG_MAX_CPUS, &cpus, sizeof(cpus));
+	fw_cfg_file(m->fw_cfg, "etc/e820", e820.data, e820.len);
+	buf_done(&e820);
+}
+
 static void no_event(void *owner)
 {
 	(void)owner;
@@ -191,6 +226,12 @@ static bool build(struct machine *m, struct err *e)
 		.io_base = 0xc000,
 		.io_end = 0x10000,
 		.irq = {pci_irqs[0], pci_irqs[1], pci_irqs[2], pci_irqs[3]}});
+	i8042_init(&d->keyboard, m, &d->ports, isa_line(d, 1));
+	vga_init(&d->vga, &m->bus, &m->phys, &m->clock);
+	build_fw_cfg(m);
+	if (m->cfg.testdev)
+		d->testdev = testdev_new(&(struct testdev_wires){&m->bus, m->pci, testdev_line, d});
+	inputs_register(m->inputs, INPUT_KEY, input_key, m);
 	inputs_register(m->inputs, INPUT_SERIAL, input_serial, m);
 	inputs_register(m->inputs, INPUT_NMI, input_nmi, m);
 	inputs_register(m->inputs, INPUT_RESET, input_reset, m);
@@ -233,6 +274,8 @@ void machine_free(struct machine *m)
 		return;
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		uart_free(m->serial[i]);
+	fw_cfg_free(m->fw_cfg);
+	testdev_free(m->dev->testdev);
 	pci_free(m->pci);
 	inputs_free(m->inputs);
 	log_free(m->log);
@@ -289,6 +332,11 @@ static void reset_devices(struct machine *m)
 	rtc_reset(&d->rtc);
 	hpet_reset(&d->hpet);
 	ports_reset(&d->ports);
+	i8042_reset(&d->keyboard);
+	vga_reset(&d->vga);
+	fw_cfg_reset(m->fw_cfg);
+	if (d->testdev)
+		testdev_reset(d->testdev);
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		uart_reset(m->serial[i]);
 	pci_reset(m->pci);
@@ -372,6 +420,11 @@ void machine_state(struct machine *m, struct state *s)
 	hpet_state(&d->hpet, s);
 	acpi_pm_state(&d->pm, s);
 	ports_state(&d->ports, s);
+	i8042_state(&d->keyboard, s);
+	vga_state(&d->vga, s);
+	fw_cfg_state(m->fw_cfg, s);
+	if (d->testdev)
+		testdev_state(d->testdev, s);
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		uart_state(m->serial[i], s);
 	pci_state(m->pci, s);
@@ -387,7 +440,13 @@ void machine_info(const struct machine *m, struct buf *out)
 	rtc_info(&d->rtc, out);
 	hpet_info(&d->hpet, out);
 	acpi_pm_info(&d->pm, out);
+	i8042_info(&d->keyboard, out);
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		uart_info(m->serial[i], out);
 	pci_info(m->pci, out);
+}
+
+void machine_screen(const struct machine *m, struct buf *out)
+{
+	vga_screen(&m->dev->vga, out);
 }
