@@ -1,0 +1,109 @@
+/* Nested state in snapshots and in the hash. */
+#include "l0/nested.h"
+
+#include "base/state.h"
+
+static void writer_state(struct nested_writer *w, struct state *s)
+{
+	state_u64(s, &w->at.clock);
+	state_u64(s, &w->at.ordinal);
+	state_u64(s, &w->rip);
+	state_u64(s, &w->cr3);
+	state_u8(s, &w->vcpu);
+	state_u8(s, &w->kind);
+}
+
+static void failure_state(struct nested_failure *f, struct state *s)
+{
+	uint32_t check = (uint32_t)f->check;
+
+	state_bool(s, &f->valid);
+	if (!f->valid)
+		return;
+	state_u64(s, &f->at.clock);
+	state_u64(s, &f->at.ordinal);
+	state_u64(s, &f->rip);
+	state_u64(s, &f->cr3);
+	state_bool(s, &f->launch);
+	state_u32(s, &f->insn_error);
+	state_u32(s, &f->reason);
+	state_u64(s, &f->qualification);
+	state_u32(s, &check);
+	state_bool(s, &f->host_long_mode);
+	vmcs_state(&f->v, s);
+	f->check = (int)check;
+	if (f->check < -1 || f->check >= CHECK_COUNT)
+		state_fail(s, "a failed entry names check %d", f->check);
+}
+
+static void vmcs12_state(struct nested_vmcs12 *m, struct state *s)
+{
+	uint32_t vcpu = (uint32_t)m->vcpu;
+
+	state_u64(s, &m->at);
+	if (m->at == NESTED_NONE)
+		return;
+	state_u64(s, &m->used);
+	state_u32(s, &vcpu);
+	m->vcpu = (int32_t)vcpu;
+	vmcs_state(&m->v, s);
+	for (unsigned f = 0; f < VMCS_FIELDS; f++)
+		writer_state(&m->writer[f], s);
+	writer_state(&m->reflected, s);
+	state_bool(s, &m->seen);
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		state_u64(s, &m->gpr[i]);
+	for (unsigned i = 0; i < 4; i++)
+		state_u64(s, &m->dr[i]);
+	state_u64(s, &m->dr6);
+	state_u64(s, &m->cr2);
+	state_u64(s, &m->exits);
+	state_u64(s, &m->entries);
+	state_u64(s, &m->eptp);
+	failure_state(&m->failure, s);
+}
+
+/* Guest state lives in the processor; the VMCS in use shows it as of now. */
+static void vcpu_part(struct nested_vcpu *nv, struct state *s)
+{
+	uint64_t cur = nv->cur ? nv->cur->at : NESTED_NONE;
+	bool has_shadow12 = nv->shadow12;
+
+	if (state_mode(s) != STATE_LOAD)
+		vmx_sync(nv->c);
+	vmcs_state(&nv->vmcs01, s);
+	vmcs_state(&nv->vmcs02, s);
+	vmcs_state(&nv->shadow, s);
+	state_u64(s, &nv->vmxon);
+	state_u64(s, &cur);
+	state_bool(s, &nv->merged);
+	state_bool(s, &nv->init_blocked);
+	state_u64(s, &nv->eptp12);
+	state_u64(s, &nv->cause);
+	state_u64(s, &nv->cause_retired);
+	state_bool(s, &has_shadow12);
+	if (has_shadow12) {
+		if (!nv->shadow12)
+			nv->shadow12 = xalloc(sizeof(*nv->shadow12));
+		vmcs_state(nv->shadow12, s);
+	}
+	if (state_mode(s) == STATE_LOAD)
+		nv->cur = vmcs12_find(nv->n, cur);
+}
+
+void nested_state(struct nested *n, struct state *s)
+{
+	state_section(s, "nested", 1);
+	private_state(&n->mem, s);
+	ept02_state(&n->ept02, s);
+	state_u64(s, &n->stamp);
+	for (unsigned i = 0; i < NESTED_VMCS12S && state_ok(s); i++)
+		vmcs12_state(&n->vmcs12[i], s);
+	for (unsigned i = 0; i < n->l->vcpus && state_ok(s); i++) {
+		struct nested_vcpu *nv = &n->vcpu[i];
+		vcpu_part(nv, s);
+		vmx_state(nv->c, s);
+		if (state_mode(s) == STATE_LOAD && state_ok(s))
+			nested_loaded(nv);
+	}
+}
