@@ -2,7 +2,6 @@
 #include "l0/nested.h"
 
 #include "base/log.h"
-#include "cpu/cr.h"
 #include "vmx/controls.h"
 
 #include <assert.h>

@@ -15,6 +15,7 @@
 #ifndef L0_NESTED_H
 #define L0_NESTED_H
 
+#include "l0/ept01.h"
 #include "l0/ept02.h"
 #include "l0/l0.h"
 #include "l0/options.h"
