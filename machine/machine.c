@@ -216,7 +216,6 @@ static bool build(struct machine *m, struct err *e)
 	build_timers(m);
 	m->serial[0] = uart_new(&m->bus, 0x3f8, isa_line(d, 4), "com1");
 	m->serial[1] = uart_new(&m->bus, 0x2f8, isa_line(d, 3), "com2");
-	ports_init(&d->ports, m);
 	m->pci = pci_new(&(struct pci_host){.bus = &m->bus,
 		.intx = pci_intx,
 		.msi = pci_msi_send,
@@ -226,6 +225,7 @@ static bool build(struct machine *m, struct err *e)
 		.io_base = 0xc000,
 		.io_end = 0x10000,
 		.irq = {pci_irqs[0], pci_irqs[1], pci_irqs[2], pci_irqs[3]}});
+	ports_init(&d->ports, m); /* CF9h lies inside the window of CF8h: later wins */
 	i8042_init(&d->keyboard, m, &d->ports, isa_line(d, 1));
 	vga_init(&d->vga, &m->bus, &m->phys, &m->clock);
 	build_fw_cfg(m);
