@@ -119,12 +119,14 @@ struct intro_backend_ops {
 		void *ctx, struct place at, bool live, struct autopsy *out, struct err *e);
 	bool (*caps)(void *ctx, const char *model, cap_fn *fn, void *fn_ctx, struct err *e);
 
-	/* Runs up to `budget` instructions of all vCPUs together. */
-	void (*run)(void *ctx, uint64_t budget, struct backend_ran *out);
+	/* Runs up to `budget` instructions of all vCPUs together. With step_vcpu
+	 * >= 0 it also ends (BACKEND_SLICE) when that vCPU has retired one; the
+	 * others take their turns meanwhile. */
+	void (*run)(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *out);
+	/* Ends a run under way at its next slice; safe in a signal handler. */
+	void (*interrupt)(void *ctx);
 	/* The next run executes the marked instruction at the vCPU's rip. */
 	void (*step_over_mark)(void *ctx, unsigned vcpu);
-	/* The next run executes only this vCPU (for steps); -1: all again. */
-	void (*only_vcpu)(void *ctx, int vcpu);
 	void (*mark)(void *ctx, uint64_t linear, bool on);
 	unsigned (*watch_add)(void *ctx, uint64_t linear, uint64_t len, bool read, bool write);
 	void (*watch_del)(void *ctx, unsigned id);

@@ -47,8 +47,8 @@ const char *reg_group_name(enum reg_group g);
 /* By table name or alias ("rflags", "pc", "sp"); R_COUNT when unknown. */
 enum reg_id reg_find(const char *name);
 
-/* Bits of a register with named parts (eflags, cr0, cr4, efer, dr6, dr7):
- * appends "PE MP PG"; nothing for others. */
+/* The named bits (regs_bits.def) that are set: appends "PE MP PG"; nothing
+ * for registers without names. */
 void reg_decode(enum reg_id id, uint64_t value, struct buf *out);
 
 /* False (and out->available false): this place does not have it. */

@@ -39,6 +39,9 @@ void intro_step_into_handlers(struct intro *s, bool on);
 bool intro_until_address(struct intro *s, struct place at, uint64_t address, struct err *e);
 bool intro_until_expr(struct intro *s, struct place at, struct expr *e_owned, struct err *e);
 
+/* The session's --until: asked at every transition of every run; NULL: none. */
+bool intro_set_until(struct intro *s, const char *text, struct err *e);
+
 /* Stops at the next slice end (or, while stopped, does nothing). */
 void intro_pause(struct intro *s);
 /* A stop asked for by a plugin or a callback, from inside an event. */

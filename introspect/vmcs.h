@@ -8,6 +8,7 @@
 #ifndef INTROSPECT_VMCS_H
 #define INTROSPECT_VMCS_H
 
+#include "base/addr.h"
 #include "introspect/session.h"
 
 enum intro_vmcs { INTRO_VMCS01, INTRO_VMCS12, INTRO_VMCS02, INTRO_VMCS_SHADOW, INTRO_VMCS_COUNT };
@@ -46,7 +47,11 @@ struct intro_field_part {
 	const char *name;     /* "HLT exiting" */
 	const char *section;  /* SDM section, number and title; may be NULL */
 };
-unsigned intro_field_parts(const struct intro_field *f, const struct intro_field_part **out);
+/* At most max of them, by rising bit; returns how many. */
+unsigned intro_field_parts(
+	const struct intro_field *f, struct intro_field_part *out, unsigned max);
+/* The SDM's words for a VM-instruction error number; "" for 0. */
+const char *vm_instruction_error_text(uint32_t number);
 
 struct intro_vmcs_value {
 	uint64_t value;

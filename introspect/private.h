@@ -1,0 +1,125 @@
+/* The session's insides, for introspect/ alone. */
+#ifndef INTROSPECT_PRIVATE_H
+#define INTROSPECT_PRIVATE_H
+
+#include "introspect/backend.h"
+#include "introspect/run.h"
+#include "introspect/symbols.h"
+
+struct stats;
+struct symbols;
+
+struct subscription {
+	unsigned id; /* 0: removed, swept when nobody iterates */
+	struct event_filter filter;
+	event_fn *fn;
+	void *ctx;
+	uint64_t matches, faults, next; /* next: clock of the next EVENT_TIMER */
+};
+
+/* A step or until under way. */
+struct run_plan {
+	enum { PLAN_FREE, PLAN_STEP, PLAN_ADDRESS, PLAN_EXPR } kind;
+	enum step_kind step;
+	struct place at;
+	uint64_t left;       /* steps still to do */
+	uint64_t address;    /* run freely to this linear address of at.level ... */
+	uint64_t sp;         /* ... with the stack pointer at or above this */
+	bool going;          /* that run is under way: a mark is set */
+	bool detour;         /* it leads out of a handler: the step goes on after it */
+	bool away;           /* STEP_WITHIN: another level runs */
+	struct insn_text insn; /* at the start of the step under way */
+	uint64_t start_sp;
+	char file[256];      /* STEP_LINE */
+	unsigned line;
+	struct expr *expr;   /* owned; PLAN_EXPR */
+};
+
+struct intro {
+	struct intro_backend *backend; /* owned */
+	const struct intro_backend_ops *ops;
+	void *ctx;
+	uint64_t generation;
+	struct log *own_log; /* owned; when the backend has none */
+
+	struct stop **stop; /* owned array of owned stops, by rising id */
+	unsigned stops, next_stop;
+	unsigned stop_kinds; /* bit per stop_kind of enabled stops */
+	struct watch_bind {
+		unsigned stop, id;
+	} *watch; /* owned: which backend watch serves which stop */
+	unsigned watches;
+
+	struct subscription *sub; /* owned */
+	unsigned subs, next_sub, iterating;
+	uint64_t listened; /* bit per event_kind of the subscriptions */
+
+	bool running;
+	bool pause;
+	bool have_stop;      /* the event below ends the slice under way */
+	struct stop_event last;
+	struct stop_event pending;
+	struct run_plan plan;
+	struct expr *until;  /* owned; --until */
+	bool into_handlers;
+	uint64_t limit, executed;
+	uint64_t host_ns; /* real time spent running since the statistics were reset */
+
+	struct stats *stats;     /* owned */
+	struct symbols *symbols; /* owned */
+};
+
+/* Fills *e: this machine cannot do `what`. */
+bool intro_cannot(const struct intro *s, const char *what, struct err *e);
+
+/* Fills *e and returns false when the place does not exist or never ran. */
+bool intro_check_place(struct intro *s, struct place at, struct err *e);
+
+/* A tool changed something: redraw, and tell EVENT_CHANGE. */
+void intro_changed(struct intro *s, struct place at, const char *what);
+
+/* stops.c: which sink parts the stops and subscriptions need, told on. */
+void stops_init(struct intro *s);
+void stops_done(struct intro *s);
+void intro_update_wants(struct intro *s);
+/* Asks the condition, counts the hit; true when it stops the machine. */
+bool stop_hits(struct intro *s, struct stop *st, struct place at, const struct exit_record *r,
+	const struct event *ev);
+void stop_fired(struct intro *s, struct stop *st, struct place at, uint64_t exit);
+
+/* events.c */
+void events_init(struct intro *s);
+void events_done(struct intro *s);
+uint64_t events_next_timer(const struct intro *s); /* clock; UINT64_MAX: none */
+void events_run_timers(struct intro *s);
+
+/* sink.c: what the backend calls while it runs. */
+void sink_attach(struct intro *s);
+
+/* plan.c: steps and untils. */
+void plan_clear(struct intro *s);
+/* The vCPU to run by single instructions, or -1 to run freely. */
+int plan_step_vcpu(const struct intro *s);
+/* After a run that nothing stopped; true when the plan is fulfilled. */
+bool plan_advance(struct intro *s, const struct backend_ran *ran);
+/* At a transition; true when the run must end here so that the plan can look. */
+bool plan_transition(struct intro *s, const struct exit_record *r);
+/* Is this mark the one that the plan waits for? */
+bool plan_mark(struct intro *s, struct place at, uint64_t pc);
+
+/* run.c */
+void run_begin(struct intro *s);
+void run_init(struct intro *s);
+void run_done(struct intro *s);
+
+/* stats.c: counts what the ring got since the last call. */
+struct stats *stats_new(void);
+void stats_free(struct stats *st);
+void stats_update(struct intro *s);
+uint64_t stats_threshold(const struct intro *s);
+
+/* symbols.c */
+struct symbols *symbols_new(void);
+void symbols_free(struct symbols *y);
+
+#endif

@@ -1,0 +1,178 @@
+/* What the backend reports while it runs: transitions and writes become
+ * events for subscribers and are held against the catches. */
+#include "introspect/private.h"
+#include "introspect/expr.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Which events and stops need which part of the sink. */
+static const struct {
+	unsigned want;
+	uint64_t events;
+	unsigned stops;
+} needs[] = {
+	{WANT_TRANSITIONS,
+		BIT(EVENT_ENTRY) | BIT(EVENT_ENTRY_FAIL) | BIT(EVENT_EXIT) | BIT(EVENT_REFLECT) |
+			BIT(EVENT_EPT_FAULT) | BIT(EVENT_PORT),
+		1u << STOP_EXIT | 1u << STOP_ENTRY | 1u << STOP_ENTRY_FAIL | 1u << STOP_TRIPLE_FAULT},
+	{WANT_BEFORE, BIT(EVENT_EXIT_BEFORE), 0},
+	{WANT_VMWRITE, BIT(EVENT_VMWRITE), 1u << STOP_VMWRITE},
+	{WANT_VMX_INSN, BIT(EVENT_VMX_INSN), 1u << STOP_VMX_INSN},
+	{WANT_EPT_CHANGE, BIT(EVENT_EPT_CHANGE), 1u << STOP_EPT_CHANGE},
+	{WANT_MODE, BIT(EVENT_MODE), 1u << STOP_MODE},
+	{WANT_CR, BIT(EVENT_CR_WRITE), 0},
+	{WANT_MSR, BIT(EVENT_MSR_WRITE), 0},
+	{WANT_SPACE, BIT(EVENT_SPACE), 0},
+	{WANT_CONSOLE, BIT(EVENT_CONSOLE), 0},
+	{WANT_INJECT, BIT(EVENT_INJECT), 0},
+};
+
+void intro_update_wants(struct intro *s)
+{
+	unsigned wants = 0;
+	for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+		if ((s->listened & needs[i].events) || (s->stop_kinds & needs[i].stops))
+			wants |= needs[i].want;
+	if (s->plan.kind == PLAN_STEP || s->plan.kind == PLAN_EXPR || s->until)
+		wants |= WANT_TRANSITIONS;
+	if (s->ops->want)
+		s->ops->want(s->ctx, wants);
+}
+
+static bool is_entry(const struct exit_record *r)
+{
+	return r->kind == EXIT_ENTRY || r->kind == EXIT_ENTRY_FAIL;
+}
+
+/* The level that a record is about, with its vCPU. */
+static struct place place_of(const struct exit_record *r)
+{
+	unsigned level = is_entry(r) ? r->to : r->from;
+	return (struct place){level ? level : LEVEL_L1, r->vcpu};
+}
+
+static bool wants_exit(const struct stop *st, const struct exit_record *r)
+{
+	uint32_t reason = r->reason & 0xffff;
+	if (st->detail != UINT64_MAX && st->detail != r->detail)
+		return false;
+	return st->reason == UINT32_MAX || st->reason == reason;
+}
+
+static bool stop_wants(const struct stop *st, const struct exit_record *r)
+{
+	switch (st->kind) {
+	case STOP_EXIT:
+		return !is_entry(r) && wants_exit(st, r);
+	case STOP_ENTRY:
+		return r->kind == EXIT_ENTRY;
+	case STOP_ENTRY_FAIL:
+		return r->kind == EXIT_ENTRY_FAIL && wants_exit(st, r);
+	case STOP_TRIPLE_FAULT:
+		return !is_entry(r) && (r->reason & 0xffff) == 2;
+	default:
+		return false;
+	}
+}
+
+static void emit(struct intro *s, enum event_kind kind, const struct exit_record *r)
+{
+	if (intro_listening(s, kind))
+		intro_emit(s, &(struct event){.kind = kind, .at = place_of(r), .position = r->at,
+			.exit = r, .address = r->detail, .value = r->qualification});
+}
+
+static void emit_transition(struct intro *s, const struct exit_record *r)
+{
+	static const enum event_kind kinds[] = {
+		EVENT_EXIT, EVENT_EXIT, EVENT_ENTRY, EVENT_ENTRY_FAIL};
+	const char *name = exit_reason_name(r->reason);
+	emit(s, kinds[r->kind], r);
+	if (is_entry(r))
+		return;
+	if (r->kind == EXIT_REFLECT)
+		emit(s, EVENT_REFLECT, r);
+	if (!strncmp(name, "EPT_", 4))
+		emit(s, EVENT_EPT_FAULT, r);
+	else if (!strcmp(name, "IO_INSTRUCTION"))
+		emit(s, EVENT_PORT, r);
+}
+
+static bool on_transition(void *ctx, const struct exit_record *r)
+{
+	struct intro *s = ctx;
+	if (s->listened)
+		emit_transition(s, r);
+	for (unsigned i = 0; i < s->stops && s->stop_kinds & ~(1u << STOP_BREAK); i++) {
+		struct stop *st = s->stop[i];
+		if (stop_wants(st, r) && stop_hits(s, st, place_of(r), r, NULL))
+			stop_fired(s, st, place_of(r), r->seq);
+	}
+	if (s->until && !s->have_stop) {
+		struct expr_env env = {s, place_of(r), r, NULL, 0};
+		uint64_t faults = 0;
+		if (expr_true(s->until, &env, &faults))
+			intro_request_stop(s, WHY_UNTIL, expr_text(s->until));
+	}
+	return plan_transition(s, r) || s->have_stop;
+}
+
+static bool on_before(void *ctx, const struct exit_record *r, bool *swallow)
+{
+	struct intro *s = ctx;
+	if (intro_listening(s, EVENT_EXIT_BEFORE))
+		intro_emit(s, &(struct event){.kind = EVENT_EXIT_BEFORE, .at = place_of(r),
+			.position = r->at, .exit = r, .address = r->detail, .swallow = swallow});
+	return s->have_stop;
+}
+
+static bool on_vmwrite(void *ctx, const struct intro_vmcs_write *w)
+{
+	struct intro *s = ctx;
+	struct event ev = {.kind = EVENT_VMWRITE, .at = {LEVEL_L1, w->vcpu}, .position = w->at,
+		.vmwrite = w, .address = w->encoding, .value = w->value, .old_value = w->old_value};
+	intro_emit(s, &ev);
+	for (unsigned i = 0; i < s->stops; i++) {
+		struct stop *st = s->stop[i];
+		if (st->kind == STOP_VMWRITE && (!st->field || st->field == w->encoding) &&
+			stop_hits(s, st, ev.at, NULL, &ev))
+			stop_fired(s, st, ev.at, UINT64_MAX);
+	}
+	return s->have_stop;
+}
+
+static bool event_matches(const struct stop *st, const struct event *ev)
+{
+	switch (st->kind) {
+	case STOP_VMX_INSN:
+		return ev->kind == EVENT_VMX_INSN &&
+			(st->reason == UINT32_MAX || st->reason == ev->value);
+	case STOP_EPT_CHANGE:
+		return ev->kind == EVENT_EPT_CHANGE &&
+			(st->address == UINT64_MAX || st->address == ev->address);
+	case STOP_MODE:
+		return ev->kind == EVENT_MODE;
+	default:
+		return false;
+	}
+}
+
+static bool on_event(void *ctx, const struct event *ev)
+{
+	struct intro *s = ctx;
+	intro_emit(s, ev);
+	for (unsigned i = 0; i < s->stops; i++) {
+		struct stop *st = s->stop[i];
+		if (event_matches(st, ev) && stop_hits(s, st, ev->at, ev->exit, ev))
+			stop_fired(s, st, ev->at, UINT64_MAX);
+	}
+	return s->have_stop;
+}
+
+void sink_attach(struct intro *s)
+{
+	const struct backend_sink sink = {s, on_transition, on_before, on_vmwrite, on_event};
+	if (s->ops->attach)
+		s->ops->attach(s->ctx, &sink);
+}

@@ -1,0 +1,251 @@
+/* Stops: who set which, and whether a hit counts. */
+#include "introspect/private.h"
+#include "introspect/expr.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const kind_names[STOP_KINDS] = {"break", "watch", "exit", "entry", "entry-fail",
+	"vmx-insn", "vmwrite", "ept-change", "mode", "triple-fault"};
+
+const char *stop_kind_name(enum stop_kind k)
+{
+	return kind_names[k];
+}
+
+const char *stop_why_name(enum stop_why w)
+{
+	static const char *const names[] = {"running", "start", "stop", "step", "pause", "until",
+		"limit", "plugin", "shutdown", "idle", "poweroff", "exit"};
+	return names[w];
+}
+
+void stop_init(struct stop *st, enum stop_kind kind, unsigned level)
+{
+	*st = (struct stop){.kind = kind, .level = level, .vcpu = -1, .len = 1,
+		.access = WATCH_WRITE, .reason = UINT32_MAX, .detail = UINT64_MAX, .enabled = true};
+	if (kind == STOP_EPT_CHANGE)
+		st->address = UINT64_MAX;
+}
+
+void stops_init(struct intro *s)
+{
+	s->next_stop = 1;
+}
+
+static void stop_free(struct stop *st)
+{
+	expr_free(st->condition);
+	free(st);
+}
+
+void stops_done(struct intro *s)
+{
+	for (unsigned i = 0; i < s->stops; i++)
+		stop_free(s->stop[i]);
+	free(s->stop);
+	free(s->watch);
+	s->stop = NULL;
+	s->stops = 0;
+}
+
+/* --- marks and watches of the backend ------------------------------------------- */
+
+/* Other enabled breakpoints at the same linear address share one mark. */
+static unsigned others_at(const struct intro *s, const struct stop *st)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < s->stops; i++) {
+		const struct stop *o = s->stop[i];
+		n += o != st && o->enabled && o->kind == STOP_BREAK && o->address == st->address;
+	}
+	return n;
+}
+
+static void plant(struct intro *s, struct stop *st)
+{
+	if (st->kind == STOP_BREAK && !others_at(s, st)) {
+		s->ops->mark(s->ctx, st->address, true);
+	} else if (st->kind == STOP_WATCH) {
+		unsigned id = s->ops->watch_add(s->ctx, st->address, st->len,
+			st->access & WATCH_READ, st->access & WATCH_WRITE);
+		s->watch = xresize(s->watch, (s->watches + 1) * sizeof *s->watch);
+		s->watch[s->watches++] = (struct watch_bind){st->id, id};
+	}
+}
+
+static void uproot(struct intro *s, struct stop *st)
+{
+	if (st->kind == STOP_BREAK && !others_at(s, st)) {
+		s->ops->mark(s->ctx, st->address, false);
+	} else if (st->kind == STOP_WATCH) {
+		for (unsigned i = 0; i < s->watches; i++) {
+			if (s->watch[i].stop != st->id)
+				continue;
+			s->ops->watch_del(s->ctx, s->watch[i].id);
+			s->watch[i--] = s->watch[--s->watches];
+		}
+	}
+}
+
+static void recount(struct intro *s)
+{
+	s->stop_kinds = 0;
+	for (unsigned i = 0; i < s->stops; i++)
+		if (s->stop[i]->enabled)
+			s->stop_kinds |= 1u << s->stop[i]->kind;
+	intro_update_wants(s);
+}
+
+/* --- the list ---------------------------------------------------------------------- */
+
+#define STOPS_MAX 200000
+
+static bool acceptable(struct intro *s, const struct stop *st, struct err *e)
+{
+	if (s->stops >= STOPS_MAX)
+		return err_set(e, ERR_GENERAL, "there are %u stops already, which is the most", s->stops);
+	if ((st->kind == STOP_BREAK && !s->ops->mark) || (st->kind == STOP_WATCH && !s->ops->watch_add))
+		return intro_cannot(s, "stop at addresses", e);
+	if ((st->kind == STOP_BREAK || st->kind == STOP_WATCH) && st->space != SPACE_VIRTUAL)
+		return err_set(e, ERR_GENERAL, "breakpoints and watchpoints take virtual addresses: "
+			"l1:ADDRESS or l2:ADDRESS");
+	if (st->kind == STOP_WATCH && (!st->len || st->address + st->len < st->address))
+		return err_set(e, ERR_GENERAL, "a watchpoint needs a length above 0 that ends below 2^64");
+	return true;
+}
+
+unsigned intro_stop_add(struct intro *s, const struct stop *st, struct err *e)
+{
+	if (!acceptable(s, st, e))
+		return 0;
+	struct stop *own = xalloc(sizeof *own);
+	*own = *st;
+	own->id = s->next_stop++;
+	if ((s->stops & (s->stops - 1)) == 0) /* grows by doubling */
+		s->stop = xresize(s->stop, (s->stops ? s->stops * 2 : 1) * sizeof(*s->stop));
+	s->stop[s->stops++] = own;
+	if (own->enabled)
+		plant(s, own);
+	recount(s);
+	return own->id;
+}
+
+static unsigned index_of(const struct intro *s, unsigned id)
+{
+	unsigned lo = 0, hi = s->stops;
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+		if (s->stop[mid]->id < id)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->stops && s->stop[lo]->id == id ? lo : UINT32_MAX;
+}
+
+struct stop *intro_stop(struct intro *s, unsigned id)
+{
+	unsigned i = index_of(s, id);
+	return i == UINT32_MAX ? NULL : s->stop[i];
+}
+
+static void remove_at(struct intro *s, unsigned i)
+{
+	struct stop *st = s->stop[i];
+	if (st->enabled)
+		uproot(s, st);
+	memmove(s->stop + i, s->stop + i + 1, (s->stops - i - 1) * sizeof *s->stop);
+	s->stops--;
+	stop_free(st);
+}
+
+bool intro_stop_del(struct intro *s, unsigned id)
+{
+	unsigned i = index_of(s, id);
+	if (i == UINT32_MAX)
+		return false;
+	remove_at(s, i);
+	recount(s);
+	return true;
+}
+
+void intro_stop_del_owner(struct intro *s, enum stop_owner owner, uint32_t client)
+{
+	for (unsigned i = s->stops; i--;)
+		if (s->stop[i]->owner == owner &&
+			(client == UINT32_MAX || s->stop[i]->client == client))
+			remove_at(s, i);
+	recount(s);
+}
+
+bool intro_stop_enable(struct intro *s, unsigned id, bool on)
+{
+	struct stop *st = intro_stop(s, id);
+	if (!st)
+		return false;
+	if (st->enabled == on)
+		return true;
+	if (on)
+		plant(s, st);
+	else
+		uproot(s, st);
+	st->enabled = on;
+	recount(s);
+	return true;
+}
+
+unsigned intro_stop_count(const struct intro *s)
+{
+	return s->stops;
+}
+
+struct stop *intro_stop_at(struct intro *s, unsigned i)
+{
+	return i < s->stops ? s->stop[i] : NULL;
+}
+
+struct stop *intro_stop_find_break(struct intro *s, unsigned level, uint64_t address)
+{
+	for (unsigned i = 0; i < s->stops; i++) {
+		struct stop *st = s->stop[i];
+		if (st->kind == STOP_BREAK && st->enabled && st->address == address &&
+			(!st->level || st->level == level))
+			return st;
+	}
+	return NULL;
+}
+
+/* --- hits --------------------------------------------------------------------------- */
+
+bool stop_hits(struct intro *s, struct stop *st, struct place at, const struct exit_record *r,
+	const struct event *ev)
+{
+	if (!st->enabled || (st->level && st->level != at.level) ||
+		(st->vcpu >= 0 && (unsigned)st->vcpu != at.vcpu))
+		return false;
+	if (st->condition) {
+		struct expr_env env = {s, at, r, ev, st->hits};
+		if (!expr_true(st->condition, &env, &st->faults))
+			return false;
+	}
+	st->hits++;
+	if (st->ignore) {
+		st->ignore--;
+		return false;
+	}
+	return true;
+}
+
+void stop_fired(struct intro *s, struct stop *st, struct place at, uint64_t exit)
+{
+	struct stop_event *ev = &s->pending;
+	if (s->have_stop)
+		return; /* the first one names the stop; the others have counted */
+	*ev = (struct stop_event){.why = WHY_STOP, .at = at, .stop = st->id, .kind = st->kind,
+		.owner = st->owner, .client = st->client, .exit = exit};
+	snprintf(ev->text, sizeof ev->text, "%s %u%s%s", stop_kind_name(st->kind), st->id,
+		st->text[0] ? ": " : "", st->text);
+	s->have_stop = true;
+}
