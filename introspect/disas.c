@@ -48,8 +48,7 @@ static void one(struct namer *n, const ZydisDecoder *dec, const ZydisFormatter *
 	ZydisDecodedInstruction insn;
 	ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
 	*out = (struct insn_text){.address = address, .length = 1, .target = UINT64_MAX};
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(dec, bytes, len, &insn, op,
-		    ZYDIS_MAX_OPERAND_COUNT, 0))) {
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(dec, bytes, len, &insn, op))) {
 		out->bytes[0] = bytes[0];
 		snprintf(out->text, sizeof out->text, "(bad)");
 		return;
@@ -57,7 +56,7 @@ static void one(struct namer *n, const ZydisDecoder *dec, const ZydisFormatter *
 	out->length = insn.length;
 	memcpy(out->bytes, bytes, insn.length);
 	ZydisFormatterFormatInstruction(fmt, &insn, op, insn.operand_count_visible, out->text,
-		sizeof out->text, address);
+		sizeof out->text, address, NULL);
 	classify(&insn, op, address, out);
 	add_symbol(n, out);
 }

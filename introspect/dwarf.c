@@ -91,7 +91,7 @@ struct sym_lines *dwarf_load(int fd)
 {
 	Dwarf_Debug d = NULL;
 	Dwarf_Error err = NULL;
-	if (dwarf_init_b(fd, DW_GROUPNUMBER_ANY, NULL, NULL, &d, &err) != DW_DLV_OK)
+	if (dwarf_init_b(fd, DW_DLC_READ, DW_GROUPNUMBER_ANY, NULL, NULL, &d, &err) != DW_DLV_OK)
 		return NULL;
 	struct sym_lines *l = xalloc(sizeof *l);
 	Dwarf_Unsigned length, abbrev, type_offset, next;

@@ -4,6 +4,7 @@
 
 #include "introspect/dwarf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
