@@ -49,15 +49,18 @@ struct vmx_cpu {
 	/* of the entry in progress */
 	uint32_t pin, proc1, proc2, exit_ctl, entry_ctl; /* as in the VMCS */
 	uint64_t timer_deadline;     /* TSC at which the preemption timer reaches 0 */
-	bool timer_on, mtf_armed;
-	uint64_t ple_first, ple_last; /* TSC of the PAUSE loop; 0: none */
+	struct clock_timer timer;    /* armed for it; fires into PEND_TIMER */
+	bool timer_on;
+	bool mtf_on;                 /* monitor trap flag */
+	struct vmx_exit trap;        /* an exit that waits for the end of its instruction */
+	bool trap_due;
+	uint64_t ple_first, ple_last; /* TSC of the PAUSE loop */
+	bool ple_seen;
 	uint8_t *virtual_apic;       /* host memory of the virtual-APIC page, or NULL */
 	const uint8_t *io_bitmap[2], *msr_bitmap, *vmread_bitmap, *vmwrite_bitmap;
 	uint8_t rvi, svi;            /* guest interrupt status */
-	uint64_t vectoring_start;    /* injected or delivered event: retired count */
-	bool injecting;              /* the event of this entry is being delivered */
-	struct cpu_fault injected;
-
+	bool live;                   /* struct vcpu holds the guest state of `vmcs` */
+	uint64_t shadow_reads, shadow_writes; /* served without an exit */
 	vmx_shadow_wrote_fn *shadow_wrote; /* may be NULL */
 	void *shadow_ctx;
 };
@@ -68,7 +71,8 @@ enum vmx_entry {
 	VMX_FAIL_CONTROLS,   /* VMfailValid 7: *failed is the row */
 	VMX_FAIL_HOST,       /* VMfailValid 8 */
 	VMX_FAIL_GUEST,      /* x->exit holds reason 33 and its qualification */
-	VMX_FAIL_MSR_LOAD    /* x->exit holds reason 34; qualification is the entry's number */
+	VMX_FAIL_MSR_LOAD    /* x->exit holds reason 34; qualification is the entry's number;
+	                      * guest state is loaded: the caller loads another one */
 };
 
 /* Makes the vCPU one with VMX: installs the hooks. caps must outlive it. */
@@ -88,19 +92,21 @@ enum vmx_entry vmx_enter(struct vcpu *c, struct vmcs *v, struct vmcs *shadow, bo
 	int *failed);
 
 /* After LEAVE_VMEXIT or VMX_ENTERED_EXIT: saves guest state and exit
- * information to the VMCS and leaves non-root operation, SDM Vol. 3C 27.2
- * "Recording VM-Exit Information and Updating VM-Entry Control Fields" and
- * 27.3 "Saving Guest State". The MSR-store list is written. Returns the
- * record, valid until the next entry. */
+ * information to the VMCS, SDM Vol. 3C 27.2 "Recording VM-Exit Information
+ * and Updating VM-Entry Control Fields" and 27.3 "Saving Guest State". The
+ * MSR-store list is written. Returns the record, valid until the next entry.
+ *
+ * struct vcpu keeps the guest's state and its address spaces until the next
+ * vmx_enter() or vmx_leave(), so that L0 can reach guest memory through
+ * cpu/mem.h; nothing may run meanwhile. Changes that L0 makes to the guest go
+ * to the VMCS. Registers that no field holds (general ones but RSP, CR2,
+ * DR0-DR3, DR6, x87 and vector state, plain MSRs) are the vCPU's own. */
 const struct vmx_exit *vmx_exit_complete(struct vcpu *c);
 
-/* Leaves non-root operation without an exit (a kick, a snapshot, L0 wants to
- * look): guest state is saved, no exit information changes. vmx_resume()
- * goes back without checks, injection or MSR lists. */
-void vmx_suspend(struct vcpu *c);
-void vmx_resume(struct vcpu *c);
+/* Ends VMX non-root operation altogether (VMXOFF of L0, reset). */
+void vmx_leave(struct vcpu *c);
 
-/* Writes what would be saved to the VMCS, while staying in non-root
+/* Writes what an exit would save to the VMCS, while staying in non-root
  * operation: for whoever inspects a running guest. */
 void vmx_sync(struct vcpu *c);
 
@@ -148,7 +154,10 @@ struct vmx_operand {
 };
 struct vmx_operand vmx_operand(const struct vcpu *c, uint32_t insn_info, uint64_t displacement);
 
+/* The part of saved state that is vmx/'s own. The VMCSs are their owners';
+ * after a load the owner hands back the one in use and its shadow. */
 void vmx_state(struct vcpu *c, struct state *s);
+void vmx_reattach(struct vcpu *c, struct vmcs *v, struct vmcs *shadow);
 
 extern const struct cpu_hooks vmx_hooks;
 
