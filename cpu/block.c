@@ -381,6 +381,36 @@ static bool by_cl(const struct insn *i)
 	return false;
 }
 
+/* The flags that the handlers of i overwrite whatever the operands are. A flag
+ * that the manual leaves undefined counts only where ours always sets it, so
+ * that its value does not depend on how blocks were cut. */
+static uint32_t overwrites(const struct insn *i)
+{
+	uint32_t written = i->flags_written & FLAGS_ARITH;
+	switch (i->mnemonic) {
+	case ZYDIS_MNEMONIC_SHL:
+	case ZYDIS_MNEMONIC_SHR:
+	case ZYDIS_MNEMONIC_SAR:
+	case ZYDIS_MNEMONIC_ROL:
+	case ZYDIS_MNEMONIC_ROR:
+	case ZYDIS_MNEMONIC_SHLD:
+	case ZYDIS_MNEMONIC_SHRD:
+		if (by_cl(i) || (i->operands > 1 && !(i->imm & (i->op[0].size == 8 ? 63 : 31))))
+			return 0;
+		return written;
+	case ZYDIS_MNEMONIC_RCL:
+	case ZYDIS_MNEMONIC_RCR:
+		return 0;
+	case ZYDIS_MNEMONIC_BT:
+	case ZYDIS_MNEMONIC_BTS:
+	case ZYDIS_MNEMONIC_BTR:
+	case ZYDIS_MNEMONIC_BTC:
+		return FLAG_CF;
+	default:
+		return written;
+	}
+}
+
 /* Which instructions write flags that can be seen: by a later one, or because
  * a fault or the end of the block shows them. */
 static void liveness(struct build *b)
@@ -396,8 +426,7 @@ static void liveness(struct build *b)
 			live = FLAGS_ARITH;
 			continue;
 		}
-		if (!by_cl(i))
-			live &= ~written;
+		live &= ~overwrites(i);
 		live |= i->flags_read & FLAGS_ARITH;
 	}
 }

@@ -228,7 +228,7 @@ static void op_miss(struct vcpu *c, const struct op *o, uint64_t at, enum tlb_wa
 	const struct tlb_entry *e = &c->tlb->e[at >> PAGE_SHIFT & (TLB_SIZE - 1)];
 	if ((want == TLB_WRITE ? e->write : e->read) == (at & PAGE_MASK) &&
 		at % PAGE_SIZE <= PAGE_SIZE - 8)
-		return o->run(c, o);
+		OP_GO(c, o);
 	return op_fallback(c, o);
 }
 
@@ -373,6 +373,16 @@ static enum cpu_step deliver(struct vcpu *c)
 	return cpu_deliver(c);
 }
 
+static void run(struct vcpu *c, const struct op *o)
+{
+	o->run(c, o);
+	while (c->chain) {
+		o = c->chain;
+		c->chain = NULL;
+		o->run(c, o);
+	}
+}
+
 static enum cpu_step run_step(struct vcpu *c)
 {
 	struct engine *e = c->engine;
@@ -396,7 +406,7 @@ static enum cpu_step run_step(struct vcpu *c)
 	e->step_over = false;
 	bool swallow = flags & FLAG_TF && swallows_tf(op_insn(c, b->op));
 	c->ic -= 1;
-	b->op[0].run(c, b->op);
+	run(c, b->op);
 	if (e->why == RUN_EXIT)
 		return CPU_DONE;
 	/* Shadows end with the instruction after the one that set them. */
@@ -442,7 +452,7 @@ static enum cpu_step run_blocks(struct vcpu *c)
 		}
 	}
 	c->ic -= b->n;
-	b->op[0].run(c, b->op);
+	run(c, b->op);
 	return CPU_DONE;
 }
 

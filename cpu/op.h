@@ -42,7 +42,13 @@ _Static_assert(sizeof(struct op) == 32, "an op is 32 bytes");
 _Static_assert(__builtin_offsetof(struct vcpu, seg_base) + 8 * 6 <= 256,
 	"op slots reach the register file with one byte");
 
-#define OP_NEXT(c, o) return (o)[1].run((c), (o) + 1)
+/* Goes on at op `o_`. Without sibling calls (-O0, sanitizers) the loop does it. */
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#define OP_GO(c, o_) return (o_)->run((c), (o_))
+#else
+#define OP_GO(c, o_) return (void)((c)->chain = (o_))
+#endif
+#define OP_NEXT(c, o) OP_GO(c, (o) + 1)
 
 /* Chooses a handler for `i` and fills `o`; false when the form is not one of
  * the row's (then the row's slow function runs, or #UD without one). All that

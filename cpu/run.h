@@ -184,7 +184,7 @@ static inline uint64_t retired_at(const struct vcpu *c, const struct op *o)
 			(c)->rip = b_->rip;               \
 			return;                           \
 		}                                         \
-		return b_->op[0].run((c), b_->op);        \
+		OP_GO(c, b_->op);                         \
 	} while (0)
 
 #endif

@@ -149,6 +149,7 @@ struct cpu_msrs {
 };
 
 struct tlb;
+struct op;
 struct engine;
 struct cpu_model;
 struct bus;
@@ -170,6 +171,7 @@ struct vcpu {
 	uint64_t horizon;         /* retired + ic; engine */
 	struct tlb *tlb;          /* current context; engine */
 	struct engine *engine;    /* this vCPU's part of the engine; owned */
+	const struct op *chain;   /* the next op, in builds without sibling calls */
 	uint64_t code_gen;        /* TLB view generation and mode: block links hold for it */
 
 	/* --- architectural */
