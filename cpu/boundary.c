@@ -29,11 +29,20 @@ static enum cpu_step take(struct vcpu *c, struct cpu_fault ev)
 	return cpu_deliver(c);
 }
 
+/* The bootstrap processor goes on at the reset vector, the others wait. */
 static enum cpu_step take_init(struct vcpu *c)
 {
+	bool bsp = true;
+
 	CPU_TRY(cpu_intercepted(c, EV_INIT, NULL, 0));
 	vcpu_unpend(c, PEND_INIT);
+	if (c->apic_ops) {
+		c->apic_ops->reset(c->apic, true);
+		bsp = c->apic_ops->get_base(c->apic) & BIT(8);
+	}
 	vcpu_reset(c, true);
+	if (!bsp)
+		c->activity = ACTIVITY_WAIT_SIPI;
 	return CPU_DONE;
 }
 
