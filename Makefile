@@ -76,7 +76,9 @@ $(B)/nestscope: $(ARCHIVES)
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
 UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(UNIT_SRC))
 unit_folder = $(firstword $(subst _, ,$(notdir $(1))))
-unit_archives = $(foreach d,$(may_$(1)) $(1),$(if $(src_$(d)),$(B)/$(d).a))
+# What a folder may include, and what those stand on in turn.
+closure = $(sort $(1) $(foreach d,$(may_$(1)),$(call closure,$(d))))
+unit_archives = $(foreach d,$(call closure,$(1)),$(if $(src_$(d)),$(B)/$(d).a))
 define unit
 $(B)/tests/unit/$(1): tests/unit/$(1).c $(call unit_archives,$(call unit_folder,$(1)))
 	@mkdir -p $$(@D)
