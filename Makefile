@@ -1,12 +1,13 @@
 # nestscope: one non-recursive makefile.
 #
-#   make            build/<mode>/nestscope        MODE=release|debug|asan|cov
+#   make            build/<mode>/nestscope        MODE=release|debug|asan|cov, V=1 shows commands
 #   make check      everything that needs no large download
 #   make lint       layers, headers, formats, engine boundary
 #   make check-linux the stock Debian kernels as well
 #   make help       the other targets
 
 MODE    ?= release
+Q       := $(if $(V),,@)
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
@@ -57,7 +58,7 @@ src_$(1) := $$(sort $$(wildcard $(1)/*.c $(1)/*/*.c))
 obj_$(1) := $$(patsubst %.c,$(B)/%.o,$$(src_$(1)))
 $(B)/$(1).a: $$(obj_$(1))
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach d,$(LAYERS),$(eval $(call folder,$(d))))
 
@@ -65,12 +66,12 @@ $(foreach d,$(LAYERS),$(eval $(call folder,$(d))))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXTRA) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(EXTRA) -c $< -o $@
 
 # A group resolves the hooks that a lower folder leaves to a higher one.
 ARCHIVES = $(foreach d,$(LAYERS),$(if $(src_$(d)),$(B)/$(d).a))
 $(B)/nestscope: $(ARCHIVES)
-	$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(LIBS)
 
 # Unit tests: tests/unit/<folder>_<what>.c links what <folder> may use.
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
@@ -82,7 +83,7 @@ unit_archives = $(foreach d,$(call closure,$(1)),$(if $(src_$(d)),$(B)/$(d).a))
 define unit
 $(B)/tests/unit/$(1): tests/unit/$(1).c $(call unit_archives,$(call unit_folder,$(1)))
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(LDFLAGS_$$(MODE)) $$< -o $$@ -rdynamic -Wl,--start-group $(call unit_archives,$(call unit_folder,$(1))) -Wl,--end-group -lcmocka $$(LIBS)
+	$$(Q)$$(CC) $$(CPPFLAGS) $$(ALL_CFLAGS) $$(LDFLAGS_$$(MODE)) $$< -o $$@ -rdynamic -Wl,--start-group $(call unit_archives,$(call unit_folder,$(1))) -Wl,--end-group -lcmocka $$(LIBS)
 endef
 $(foreach t,$(patsubst tests/unit/%.c,%,$(UNIT_SRC)),$(eval $(call unit,$(t))))
 

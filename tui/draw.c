@@ -23,9 +23,9 @@ static void pane(struct tui *t, struct grid *g, unsigned n)
 	struct buf title = {0};
 	if (!r.w || !r.h)
 		return;
-	buf_fmt(&title, " %s ", v->panel ? v->panel->title : v->ops->title);
+	buf_fmt(&title, "%s", v->panel ? v->panel->title : v->ops->title);
 	if (v->filter[0])
-		buf_fmt(&title, "\\%s ", v->filter);
+		buf_fmt(&title, " \\%s", v->filter);
 	grid_box(g, r, border, title.data);
 	buf_done(&title);
 	struct rect old = grid_clip(g, in);

@@ -11,7 +11,7 @@ static const struct layout {
 	const char *view[TUI_PANES];
 } layouts[] = {
 	{ACT_LAYOUT_STORM, SHAPE_WIDE_TOP, {"exits", "stack", "timeline"}},
-	{ACT_LAYOUT_ENTRY, SHAPE_QUAD, {"vmcs", "code", "stack", "regs"}},
+	{ACT_LAYOUT_ENTRY, SHAPE_WIDE_TOP, {"vmcs", "code", "regs"}},
 	{ACT_LAYOUT_EPT, SHAPE_WIDE_TOP, {"walk", "ept", "memory"}},
 	{ACT_LAYOUT_CODE, SHAPE_QUAD, {"code", "regs", "memory", "stack"}},
 	{ACT_LAYOUT_CONSOLE, SHAPE_TWO, {"console", "stack"}},

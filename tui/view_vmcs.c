@@ -98,8 +98,8 @@ static void opened(struct view *v, struct lines *l, const struct intro_field *f)
 		else
 			lines_add(l, COLOUR_ADDRESS, "0x%llx", (unsigned long long)w.rip);
 	}
-	const struct intro_field_part *part;
-	unsigned parts = intro_field_parts(f, &part);
+	struct intro_field_part part[64];
+	unsigned parts = intro_field_parts(f, part, 64);
 	for (unsigned i = 0; i < parts; i++) {
 		uint64_t mask = part[i].bits >= 64 ? UINT64_MAX : BIT(part[i].bits) - 1;
 		lines_row(l, f->encoding);
