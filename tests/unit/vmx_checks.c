@@ -1,0 +1,543 @@
+/* Every VM-entry check has a state that breaks it and nothing else. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cpu/vcpu.h"
+#include "vmx/checks.h"
+#include "vmx/codes.h"
+#include "vmx/controls.h"
+
+/* Guests that pass every check. */
+enum base { B64, BUNR /* B64, unrestricted */, BREAL, BV86, BPAE /* EPT */, BPAE_NOEPT, BHOST32 };
+
+enum caps_kind { FULL, NO_AD, NO_MTF, NO_ZERO_LENGTH, NO_ACTIVITY };
+
+#define WIDTH 40
+#define HIGH  BIT(WIDTH) /* the first address bit that does not exist */
+#define ODD   UINT64_C(0x800000000000) /* not canonical */
+
+struct mutation {
+	enum vmx_check_id id;
+	enum base base;
+	struct {
+		uint16_t field;
+		uint64_t value;
+	} set[6];
+	enum caps_kind caps;
+};
+
+#define S(f, v) {VMCS_##f, v}
+#define PIN_BASE   0x16u
+#define PROC1_BASE 0x04006172u
+#define PROC1_2ND  (PROC1_BASE | PROC1_SECONDARY_CONTROLS)
+#define EXIT_BASE  (0x00036dfbu | EXIT_HOST_ADDR_SPACE_SIZE)
+#define ENTRY_BASE (0x000011fbu | ENTRY_IA32E_MODE)
+#define ENTRY_32   0x000011fbu
+#define PROC2(bits) S(CPU_BASED_VM_EXEC_CONTROL, PROC1_2ND), S(SECONDARY_VM_EXEC_CONTROL, bits)
+#define TPR2(bits) S(CPU_BASED_VM_EXEC_CONTROL, PROC1_2ND | PROC1_TPR_SHADOW), \
+	S(SECONDARY_VM_EXEC_CONTROL, bits)
+#define POSTED \
+	TPR2(PROC2_VIRTUAL_INTR_DELIVERY), \
+	S(PIN_BASED_VM_EXEC_CONTROL, PIN_BASE | PIN_EXT_INTR_EXITING | PIN_POSTED_INTR), \
+	S(VM_EXIT_CONTROLS, EXIT_BASE | EXIT_ACK_INTR_ON_EXIT)
+#define INJECT(t, vec) \
+	S(VM_ENTRY_INTR_INFO_FIELD, INTR_VALID | (unsigned)(t) << INTR_TYPE_SHIFT | (vec))
+
+#define EPTP UINT64_C(0x5e)
+#define CODE64 (11 | AR_S | AR_P | AR_L | AR_G)
+#define DATA   (3 | AR_S | AR_P | AR_DB | AR_G)
+#define DPL3   0x60
+
+/* Rows that every segment has. */
+#define SEG_ROWS(s, b, ar)                                                         \
+	{CHECK_GUEST_##s##_P, b, {S(GUEST_##s##_AR_BYTES, (ar) & ~(unsigned)AR_P)}, 0},       \
+	{CHECK_GUEST_##s##_AR_RESERVED, b, {S(GUEST_##s##_AR_BYTES, (ar) | 0x100)}, 0},     \
+	{CHECK_GUEST_##s##_G_CLEAR, b, {S(GUEST_##s##_AR_BYTES, (ar) | AR_G),               \
+		S(GUEST_##s##_LIMIT, 0x12345)}, 0},                                             \
+	{CHECK_GUEST_##s##_G_SET, b, {S(GUEST_##s##_AR_BYTES, (ar) & ~(unsigned)AR_G),          \
+		S(GUEST_##s##_LIMIT, 0x123fff)}, 0}
+#define DATA_ROWS(s)                                                                \
+	{CHECK_GUEST_##s##_ACCESSED, B64, {S(GUEST_##s##_AR_BYTES, DATA & ~1u)}, 0},          \
+	{CHECK_GUEST_##s##_READABLE, B64, {S(GUEST_##s##_AR_BYTES, (DATA & ~15u) | 9)}, 0},   \
+	{CHECK_GUEST_##s##_S, B64, {S(GUEST_##s##_AR_BYTES, DATA & ~(unsigned)AR_S)}, 0},         \
+	{CHECK_GUEST_##s##_DPL, B64, {S(GUEST_##s##_SELECTOR, 0x13)}, 0},                      \
+	SEG_ROWS(s, B64, DATA)
+#define V86_ROWS(s)                                                                 \
+	{CHECK_GUEST_V86_##s##_BASE, BV86, {S(GUEST_##s##_BASE, 0x20)}, 0},                    \
+	{CHECK_GUEST_V86_##s##_LIMIT, BV86, {S(GUEST_##s##_LIMIT, 0x1ffff)}, 0},               \
+	{CHECK_GUEST_V86_##s##_AR, BV86, {S(GUEST_##s##_AR_BYTES, 0x93)}, 0}
+#define PAGE_ROWS(name, field, ...)                                                \
+	{CHECK_##name##_ALIGNED, B64, {S(field, 0x800), __VA_ARGS__}, 0},                      \
+	{CHECK_##name##_WIDTH, B64, {S(field, HIGH), __VA_ARGS__}, 0}
+#define LIST_ROWS(name, prefix)                                                    \
+	{CHECK_##name##_ALIGNED, B64, {S(prefix##_ADDR, 8), S(prefix##_COUNT, 1)}, 0},           \
+	{CHECK_##name##_WIDTH, B64, {S(prefix##_ADDR, HIGH), S(prefix##_COUNT, 1)}, 0},          \
+	{CHECK_##name##_END, B64, {S(prefix##_ADDR, HIGH - 16), S(prefix##_COUNT, 2)}, 0}
+#define HOST_SELECTOR(s) {CHECK_HOST_##s##_SELECTOR, B64, {S(HOST_##s##_SELECTOR, 0x14)}, 0}
+#define CANONICAL(name, field) {CHECK_##name##_CANONICAL, B64, {S(field, ODD)}, 0}
+
+static const struct mutation mutations[] = {
+	/* 26.2.1.1 */
+	{CHECK_PIN_MUST_BE_1, B64, {S(PIN_BASED_VM_EXEC_CONTROL, PIN_BASE & ~2u)}, 0},
+	{CHECK_PIN_MUST_BE_0, B64, {S(PIN_BASED_VM_EXEC_CONTROL, PIN_BASE | BIT(9))}, 0},
+	{CHECK_PROC1_MUST_BE_1, B64, {S(CPU_BASED_VM_EXEC_CONTROL, PROC1_BASE & ~2u)}, 0},
+	{CHECK_PROC1_MUST_BE_0, B64, {S(CPU_BASED_VM_EXEC_CONTROL, PROC1_BASE | BIT(18))}, 0},
+	{CHECK_PROC2_MUST_BE_0, B64, {PROC2(PROC2_ENCLS_EXITING)}, 0},
+	{CHECK_CR3_TARGET_COUNT, B64, {S(CR3_TARGET_COUNT, 5)}, 0},
+	PAGE_ROWS(IO_BITMAP_A, IO_BITMAP_A,
+		S(CPU_BASED_VM_EXEC_CONTROL, PROC1_BASE | PROC1_USE_IO_BITMAPS)),
+	PAGE_ROWS(IO_BITMAP_B, IO_BITMAP_B,
+		S(CPU_BASED_VM_EXEC_CONTROL, PROC1_BASE | PROC1_USE_IO_BITMAPS)),
+	PAGE_ROWS(MSR_BITMAP, MSR_BITMAP,
+		S(CPU_BASED_VM_EXEC_CONTROL, PROC1_BASE | PROC1_USE_MSR_BITMAPS)),
+	PAGE_ROWS(VIRTUAL_APIC, VIRTUAL_APIC_PAGE_ADDR,
+		S(CPU_BASED_VM_EXEC_CONTROL, PROC1_BASE | PROC1_TPR_SHADOW)),
+	{CHECK_TPR_THRESHOLD_RESERVED, B64,
+		{S(TPR_THRESHOLD, 0x10), S(CPU_BASED_VM_EXEC_CONTROL, PROC1_BASE | PROC1_TPR_SHADOW)}, 0},
+	{CHECK_TPR_THRESHOLD_VTPR, B64, {S(TPR_THRESHOLD, 6), S(VIRTUAL_APIC_PAGE_ADDR, 0x7000),
+		S(CPU_BASED_VM_EXEC_CONTROL, PROC1_BASE | PROC1_TPR_SHADOW)}, 0},
+	{CHECK_X2APIC_WITHOUT_TPR_SHADOW, B64, {PROC2(PROC2_VIRTUALIZE_X2APIC_MODE)}, 0},
+	{CHECK_APIC_REGISTER_WITHOUT_TPR_SHADOW, B64, {PROC2(PROC2_APIC_REGISTER_VIRT)}, 0},
+	{CHECK_VIRTUAL_INTR_WITHOUT_TPR_SHADOW, B64, {PROC2(PROC2_VIRTUAL_INTR_DELIVERY),
+		S(PIN_BASED_VM_EXEC_CONTROL, PIN_BASE | PIN_EXT_INTR_EXITING)}, 0},
+	{CHECK_VIRTUAL_NMIS_WITHOUT_NMI_EXITING, B64,
+		{S(PIN_BASED_VM_EXEC_CONTROL, PIN_BASE | PIN_VIRTUAL_NMIS)}, 0},
+	{CHECK_NMI_WINDOW_WITHOUT_VIRTUAL_NMIS, B64,
+		{S(CPU_BASED_VM_EXEC_CONTROL, PROC1_BASE | PROC1_NMI_WINDOW_EXITING)}, 0},
+	PAGE_ROWS(APIC_ACCESS, APIC_ACCESS_ADDR, PROC2(PROC2_VIRTUALIZE_APIC_ACCESSES)),
+	{CHECK_X2APIC_WITH_APIC_ACCESSES, B64,
+		{TPR2(PROC2_VIRTUALIZE_X2APIC_MODE | PROC2_VIRTUALIZE_APIC_ACCESSES)}, 0},
+	{CHECK_VIRTUAL_INTR_WITHOUT_EXT_INTR_EXITING, B64, {TPR2(PROC2_VIRTUAL_INTR_DELIVERY)}, 0},
+	{CHECK_POSTED_WITHOUT_VIRTUAL_INTR, B64, {S(PIN_BASED_VM_EXEC_CONTROL,
+		PIN_BASE | PIN_EXT_INTR_EXITING | PIN_POSTED_INTR),
+		S(VM_EXIT_CONTROLS, EXIT_BASE | EXIT_ACK_INTR_ON_EXIT)}, 0},
+	{CHECK_POSTED_WITHOUT_ACK, B64, {POSTED, S(VM_EXIT_CONTROLS, EXIT_BASE)}, 0},
+	{CHECK_POSTED_VECTOR, B64, {POSTED, S(POSTED_INTR_NV, 0x100)}, 0},
+	{CHECK_POSTED_DESC_ALIGNED, B64, {POSTED, S(POSTED_INTR_DESC_ADDR, 0x20)}, 0},
+	{CHECK_POSTED_DESC_WIDTH, B64, {POSTED, S(POSTED_INTR_DESC_ADDR, HIGH)}, 0},
+	{CHECK_VPID_ZERO, B64, {PROC2(PROC2_ENABLE_VPID)}, 0},
+	{CHECK_EPTP_MEMORY_TYPE, B64, {PROC2(PROC2_ENABLE_EPT), S(EPT_POINTER, EPTP - 1)}, 0},
+	{CHECK_EPTP_WALK_LENGTH, B64, {PROC2(PROC2_ENABLE_EPT), S(EPT_POINTER, EPTP + 8)}, 0},
+	{CHECK_EPTP_AD, B64, {PROC2(PROC2_ENABLE_EPT), S(EPT_POINTER, EPTP)}, NO_AD},
+	{CHECK_EPTP_RESERVED, B64, {PROC2(PROC2_ENABLE_EPT), S(EPT_POINTER, EPTP | BIT(7))}, 0},
+	{CHECK_EPTP_WIDTH, B64, {PROC2(PROC2_ENABLE_EPT), S(EPT_POINTER, EPTP | HIGH)}, 0},
+	{CHECK_PML_WITHOUT_EPT, B64, {PROC2(PROC2_ENABLE_PML)}, 0},
+	PAGE_ROWS(PML, PML_ADDRESS, PROC2(PROC2_ENABLE_EPT | PROC2_ENABLE_PML), S(EPT_POINTER, EPTP)),
+	{CHECK_UNRESTRICTED_WITHOUT_EPT, B64, {PROC2(PROC2_UNRESTRICTED_GUEST)}, 0},
+	{CHECK_MBEC_WITHOUT_EPT, B64, {PROC2(PROC2_MODE_BASED_EPT_EXEC)}, 0},
+	{CHECK_VMFUNC_RESERVED, B64, {PROC2(PROC2_ENABLE_VMFUNC), S(VM_FUNCTION_CONTROL, 2)}, 0},
+	{CHECK_EPTP_SWITCHING_WITHOUT_EPT, B64,
+		{PROC2(PROC2_ENABLE_VMFUNC), S(VM_FUNCTION_CONTROL, 1)}, 0},
+	PAGE_ROWS(EPTP_LIST, EPTP_LIST_ADDRESS, PROC2(PROC2_ENABLE_VMFUNC | PROC2_ENABLE_EPT),
+		S(EPT_POINTER, EPTP), S(VM_FUNCTION_CONTROL, 1)),
+	PAGE_ROWS(VMREAD_BITMAP, VMREAD_BITMAP, PROC2(PROC2_SHADOW_VMCS)),
+	PAGE_ROWS(VMWRITE_BITMAP, VMWRITE_BITMAP, PROC2(PROC2_SHADOW_VMCS)),
+	PAGE_ROWS(VE, VE_INFORMATION_ADDRESS, PROC2(PROC2_EPT_VIOLATION_VE)),
+	/* 26.2.1.2 */
+	{CHECK_EXIT_MUST_BE_1, B64, {S(VM_EXIT_CONTROLS, EXIT_BASE & ~1u)}, 0},
+	{CHECK_EXIT_MUST_BE_0, B64, {S(VM_EXIT_CONTROLS, EXIT_BASE | BIT(26))}, 0},
+	{CHECK_SAVE_TIMER_WITHOUT_TIMER, B64,
+		{S(VM_EXIT_CONTROLS, EXIT_BASE | EXIT_SAVE_PREEMPTION_TIMER)}, 0},
+	LIST_ROWS(EXIT_STORE, VM_EXIT_MSR_STORE),
+	LIST_ROWS(EXIT_LOAD, VM_EXIT_MSR_LOAD),
+	/* 26.2.1.3 */
+	{CHECK_ENTRY_MUST_BE_1, B64, {S(VM_ENTRY_CONTROLS, ENTRY_BASE & ~1u)}, 0},
+	{CHECK_ENTRY_MUST_BE_0, B64, {S(VM_ENTRY_CONTROLS, ENTRY_BASE | BIT(23))}, 0},
+	{CHECK_INJECT_TYPE_RESERVED, B64, {INJECT(1, 0x30)}, 0},
+	{CHECK_INJECT_TYPE_MTF, B64, {INJECT(TYPE_OTHER, 0)}, NO_MTF},
+	{CHECK_INJECT_NMI_VECTOR, B64, {INJECT(TYPE_NMI, 3)}, 0},
+	{CHECK_INJECT_EXCEPTION_VECTOR, B64, {INJECT(TYPE_HWEXC, 32)}, 0},
+	{CHECK_INJECT_OTHER_VECTOR, B64, {INJECT(TYPE_OTHER, 1)}, 0},
+	{CHECK_INJECT_ERROR_CODE_TYPE, B64, {INJECT(TYPE_SWINT, 0x30 | INTR_ERROR_CODE)}, 0},
+	{CHECK_INJECT_ERROR_CODE_REAL, BREAL, {INJECT(TYPE_HWEXC, VEC_GP | INTR_ERROR_CODE)}, 0},
+	{CHECK_INJECT_ERROR_CODE_VECTOR, B64, {INJECT(TYPE_HWEXC, VEC_UD | INTR_ERROR_CODE)}, 0},
+	{CHECK_INJECT_ERROR_CODE_MISSING, B64, {INJECT(TYPE_HWEXC, VEC_GP)}, 0},
+	{CHECK_INJECT_RESERVED, B64, {INJECT(TYPE_HWEXC, VEC_UD | BIT(20))}, 0},
+	{CHECK_INJECT_ERROR_CODE_RESERVED, B64, {INJECT(TYPE_HWEXC, VEC_GP | INTR_ERROR_CODE),
+		S(VM_ENTRY_EXCEPTION_ERROR_CODE, 0x10000)}, 0},
+	{CHECK_INJECT_LENGTH_LONG, B64,
+		{INJECT(TYPE_SWINT, 0x30), S(VM_ENTRY_INSTRUCTION_LEN, 16)}, 0},
+	{CHECK_INJECT_LENGTH_ZERO, B64, {INJECT(TYPE_SWEXC, VEC_BP)}, NO_ZERO_LENGTH},
+	LIST_ROWS(ENTRY_LOAD, VM_ENTRY_MSR_LOAD),
+	/* 26.2.2 */
+	{CHECK_HOST_CR0_MUST_BE_1, B64, {S(HOST_CR0, CR0_PE | CR0_PG)}, 0},
+	{CHECK_HOST_CR0_MUST_BE_0, B64, {S(HOST_CR0, CR0_PE | CR0_PG | CR0_NE | BIT(32))}, 0},
+	{CHECK_HOST_CR4_MUST_BE_1, B64, {S(HOST_CR4, CR4_PAE)}, 0},
+	{CHECK_HOST_CR4_MUST_BE_0, B64, {S(HOST_CR4, CR4_PAE | CR4_VMXE | BIT(24))}, 0},
+	{CHECK_HOST_CR3_WIDTH, B64, {S(HOST_CR3, HIGH)}, 0},
+	CANONICAL(HOST_SYSENTER_ESP, HOST_IA32_SYSENTER_ESP),
+	CANONICAL(HOST_SYSENTER_EIP, HOST_IA32_SYSENTER_EIP),
+	{CHECK_HOST_PERF_GLOBAL_CTRL, B64, {S(HOST_IA32_PERF_GLOBAL_CTRL, BIT(40)),
+		S(VM_EXIT_CONTROLS, EXIT_BASE | EXIT_LOAD_PERF_GLOBAL_CTRL)}, 0},
+	{CHECK_HOST_PAT, B64, {S(HOST_IA32_PAT, 0x0200),
+		S(VM_EXIT_CONTROLS, EXIT_BASE | EXIT_LOAD_IA32_PAT)}, 0},
+	{CHECK_HOST_EFER_RESERVED, B64, {S(HOST_IA32_EFER, EFER_LMA | EFER_LME | BIT(5)),
+		S(VM_EXIT_CONTROLS, EXIT_BASE | EXIT_LOAD_IA32_EFER)}, 0},
+	{CHECK_HOST_EFER_LMA, B64, {S(HOST_IA32_EFER, EFER_LME),
+		S(VM_EXIT_CONTROLS, EXIT_BASE | EXIT_LOAD_IA32_EFER)}, 0},
+	{CHECK_HOST_EFER_LME, B64, {S(HOST_IA32_EFER, EFER_LMA),
+		S(VM_EXIT_CONTROLS, EXIT_BASE | EXIT_LOAD_IA32_EFER)}, 0},
+	/* 26.2.3 */
+	HOST_SELECTOR(ES), HOST_SELECTOR(CS), HOST_SELECTOR(SS), HOST_SELECTOR(DS),
+	HOST_SELECTOR(FS), HOST_SELECTOR(GS), HOST_SELECTOR(TR),
+	{CHECK_HOST_CS_NOT_NULL, B64, {S(HOST_CS_SELECTOR, 0)}, 0},
+	{CHECK_HOST_TR_NOT_NULL, B64, {S(HOST_TR_SELECTOR, 0)}, 0},
+	{CHECK_HOST_SS_NOT_NULL, BHOST32, {S(HOST_SS_SELECTOR, 0)}, 0},
+	CANONICAL(HOST_FS_BASE, HOST_FS_BASE), CANONICAL(HOST_GS_BASE, HOST_GS_BASE),
+	CANONICAL(HOST_GDTR_BASE, HOST_GDTR_BASE), CANONICAL(HOST_IDTR_BASE, HOST_IDTR_BASE),
+	CANONICAL(HOST_TR_BASE, HOST_TR_BASE),
+	/* 26.2.4 */
+	{CHECK_HOST64_OUTSIDE_LONG_MODE, BHOST32,
+		{S(VM_EXIT_CONTROLS, EXIT_BASE), S(HOST_CR4, CR4_VMXE | CR4_PAE)}, 0},
+	{CHECK_GUEST64_WITH_HOST32, BHOST32,
+		{S(VM_ENTRY_CONTROLS, ENTRY_BASE), S(GUEST_CR4, CR4_PAE | CR4_VMXE)}, 0},
+	{CHECK_HOST32_IN_LONG_MODE, BPAE, {S(VM_EXIT_CONTROLS, EXIT_BASE & ~0x200u)}, 0},
+	{CHECK_HOST32_PCIDE, BHOST32, {S(HOST_CR4, CR4_VMXE | CR4_PCIDE)}, 0},
+	{CHECK_HOST32_RIP, BHOST32, {S(HOST_RIP, BIT(32))}, 0},
+	{CHECK_HOST64_PAE, B64, {S(HOST_CR4, CR4_VMXE)}, 0},
+	{CHECK_HOST64_RIP, B64, {S(HOST_RIP, ODD)}, 0},
+	/* 26.3.1.1 */
+	{CHECK_GUEST_CR0_MUST_BE_1, B64, {S(GUEST_CR0, CR0_PE | CR0_PG)}, 0},
+	{CHECK_GUEST_CR0_MUST_BE_0, B64, {S(GUEST_CR0, CR0_PE | CR0_PG | CR0_NE | BIT(32))}, 0},
+	{CHECK_GUEST_CR0_PG_WITHOUT_PE, BREAL, {S(GUEST_CR0, CR0_NE | CR0_PG)}, 0},
+	{CHECK_GUEST_CR4_MUST_BE_1, B64, {S(GUEST_CR4, CR4_PAE)}, 0},
+	{CHECK_GUEST_CR4_MUST_BE_0, B64, {S(GUEST_CR4, CR4_PAE | CR4_VMXE | BIT(24))}, 0},
+	{CHECK_GUEST_DEBUGCTL, B64, {S(GUEST_IA32_DEBUGCTL, BIT(3)),
+		S(VM_ENTRY_CONTROLS, ENTRY_BASE | ENTRY_LOAD_DEBUG_CONTROLS)}, 0},
+	{CHECK_GUEST64_PG, BUNR, {S(GUEST_CR0, CR0_PE | CR0_NE)}, 0},
+	{CHECK_GUEST64_PAE, B64, {S(GUEST_CR4, CR4_VMXE)}, 0},
+	{CHECK_GUEST32_PCIDE, BPAE, {S(GUEST_CR4, CR4_VMXE | CR4_PAE | CR4_PCIDE)}, 0},
+	{CHECK_GUEST_CR3_WIDTH, B64, {S(GUEST_CR3, HIGH)}, 0},
+	{CHECK_GUEST_DR7, B64, {S(GUEST_DR7, BIT(32)),
+		S(VM_ENTRY_CONTROLS, ENTRY_BASE | ENTRY_LOAD_DEBUG_CONTROLS)}, 0},
+	CANONICAL(GUEST_SYSENTER_ESP, GUEST_SYSENTER_ESP),
+	CANONICAL(GUEST_SYSENTER_EIP, GUEST_SYSENTER_EIP),
+	{CHECK_GUEST_PERF_GLOBAL_CTRL, B64, {S(GUEST_IA32_PERF_GLOBAL_CTRL, BIT(4)),
+		S(VM_ENTRY_CONTROLS, ENTRY_BASE | ENTRY_LOAD_PERF_GLOBAL_CTRL)}, 0},
+	{CHECK_GUEST_PAT, B64, {S(GUEST_IA32_PAT, 8),
+		S(VM_ENTRY_CONTROLS, ENTRY_BASE | ENTRY_LOAD_IA32_PAT)}, 0},
+	{CHECK_GUEST_EFER_RESERVED, B64, {S(GUEST_IA32_EFER, EFER_LMA | EFER_LME | BIT(63)),
+		S(VM_ENTRY_CONTROLS, ENTRY_BASE | ENTRY_LOAD_IA32_EFER)}, 0},
+	{CHECK_GUEST_EFER_LMA, B64, {S(GUEST_IA32_EFER, 0),
+		S(VM_ENTRY_CONTROLS, ENTRY_BASE | ENTRY_LOAD_IA32_EFER)}, 0},
+	{CHECK_GUEST_EFER_LME, B64, {S(GUEST_IA32_EFER, EFER_LMA),
+		S(VM_ENTRY_CONTROLS, ENTRY_BASE | ENTRY_LOAD_IA32_EFER)}, 0},
+	/* 26.3.1.2 */
+	{CHECK_GUEST_TR_TI, B64, {S(GUEST_TR_SELECTOR, 4)}, 0},
+	{CHECK_GUEST_LDTR_TI, B64, {S(GUEST_LDTR_SELECTOR, 4)}, 0},
+	{CHECK_GUEST_SS_RPL, B64, {S(GUEST_CS_SELECTOR, 0xb)}, 0},
+	V86_ROWS(CS), V86_ROWS(SS), V86_ROWS(DS), V86_ROWS(ES), V86_ROWS(FS), V86_ROWS(GS),
+	CANONICAL(GUEST_TR_BASE, GUEST_TR_BASE), CANONICAL(GUEST_FS_BASE, GUEST_FS_BASE),
+	CANONICAL(GUEST_GS_BASE, GUEST_GS_BASE), CANONICAL(GUEST_LDTR_BASE, GUEST_LDTR_BASE),
+	{CHECK_GUEST_CS_BASE_HIGH, B64, {S(GUEST_CS_BASE, BIT(32))}, 0},
+	{CHECK_GUEST_SS_BASE_HIGH, B64, {S(GUEST_SS_BASE, BIT(32))}, 0},
+	{CHECK_GUEST_DS_BASE_HIGH, B64, {S(GUEST_DS_BASE, BIT(32))}, 0},
+	{CHECK_GUEST_ES_BASE_HIGH, B64, {S(GUEST_ES_BASE, BIT(32))}, 0},
+	{CHECK_GUEST_CS_TYPE, B64, {S(GUEST_CS_AR_BYTES, (CODE64 & ~15u) | 3)}, 0},
+	{CHECK_GUEST_SS_TYPE, B64, {S(GUEST_SS_AR_BYTES, (DATA & ~15u) | 1)}, 0},
+	DATA_ROWS(DS), DATA_ROWS(ES), DATA_ROWS(FS), DATA_ROWS(GS),
+	{CHECK_GUEST_CS_S, B64, {S(GUEST_CS_AR_BYTES, CODE64 & ~(unsigned)AR_S)}, 0},
+	{CHECK_GUEST_SS_S, B64, {S(GUEST_SS_AR_BYTES, DATA & ~(unsigned)AR_S)}, 0},
+	{CHECK_GUEST_CS_DPL_DATA, BUNR, {S(GUEST_CS_AR_BYTES, (CODE64 & ~15u) | 3 | DPL3)}, 0},
+	{CHECK_GUEST_CS_DPL_NONCONFORMING, B64, {S(GUEST_CS_AR_BYTES, CODE64 | DPL3)}, 0},
+	{CHECK_GUEST_CS_DPL_CONFORMING, B64, {S(GUEST_CS_AR_BYTES, CODE64 | 15 | DPL3)}, 0},
+	{CHECK_GUEST_SS_DPL_RPL, B64,
+		{S(GUEST_SS_AR_BYTES, DATA | DPL3), S(GUEST_CS_AR_BYTES, CODE64 | DPL3)}, 0},
+	{CHECK_GUEST_SS_DPL_REAL, BUNR,
+		{S(GUEST_SS_AR_BYTES, DATA | DPL3), S(GUEST_CS_AR_BYTES, (CODE64 & ~15u) | 3)}, 0},
+	SEG_ROWS(CS, B64, CODE64), SEG_ROWS(SS, B64, DATA),
+	{CHECK_GUEST_CS_DB, B64, {S(GUEST_CS_AR_BYTES, CODE64 | AR_DB)}, 0},
+	{CHECK_GUEST_TR_USABLE, B64, {S(GUEST_TR_AR_BYTES, 11 | AR_P | AR_UNUSABLE)}, 0},
+	{CHECK_GUEST_TR_TYPE, B64, {S(GUEST_TR_AR_BYTES, 3 | AR_P)}, 0},
+	{CHECK_GUEST_TR_S, B64, {S(GUEST_TR_AR_BYTES, 11 | AR_P | AR_S)}, 0},
+	SEG_ROWS(TR, B64, 11 | AR_P),
+	{CHECK_GUEST_LDTR_TYPE, B64, {S(GUEST_LDTR_AR_BYTES, 3 | AR_P)}, 0},
+	{CHECK_GUEST_LDTR_S, B64, {S(GUEST_LDTR_AR_BYTES, 2 | AR_P | AR_S)}, 0},
+	SEG_ROWS(LDTR, B64, 2 | AR_P),
+	/* 26.3.1.3 */
+	CANONICAL(GUEST_GDTR_BASE, GUEST_GDTR_BASE), CANONICAL(GUEST_IDTR_BASE, GUEST_IDTR_BASE),
+	{CHECK_GUEST_GDTR_LIMIT, B64, {S(GUEST_GDTR_LIMIT, 0x10000)}, 0},
+	{CHECK_GUEST_IDTR_LIMIT, B64, {S(GUEST_IDTR_LIMIT, 0x10000)}, 0},
+	/* 26.3.1.4 */
+	{CHECK_GUEST_RIP_HIGH, BPAE, {S(GUEST_RIP, BIT(32))}, 0},
+	CANONICAL(GUEST_RIP, GUEST_RIP),
+	{CHECK_GUEST_RFLAGS_RESERVED, B64, {S(GUEST_RFLAGS, FLAG_1 | BIT(15))}, 0},
+	{CHECK_GUEST_RFLAGS_BIT1, B64, {S(GUEST_RFLAGS, 0)}, 0},
+	{CHECK_GUEST_RFLAGS_VM_LONG, BV86, {S(VM_ENTRY_CONTROLS, ENTRY_BASE),
+		S(GUEST_CR4, CR4_VMXE | CR4_PAE)}, 0},
+	{CHECK_GUEST_RFLAGS_VM_REAL, BV86, {PROC2(PROC2_ENABLE_EPT | PROC2_UNRESTRICTED_GUEST),
+		S(EPT_POINTER, EPTP), S(GUEST_CR0, CR0_NE)}, 0},
+	{CHECK_GUEST_RFLAGS_IF, B64, {INJECT(TYPE_EXTINT, 0x30)}, 0},
+	/* 26.3.1.5 */
+	{CHECK_GUEST_ACTIVITY_RESERVED, B64, {S(GUEST_ACTIVITY_STATE, 4)}, 0},
+	{CHECK_GUEST_ACTIVITY_SUPPORTED, B64, {S(GUEST_ACTIVITY_STATE, 3)}, NO_ACTIVITY},
+	{CHECK_GUEST_ACTIVITY_HLT_DPL, B64, {S(GUEST_ACTIVITY_STATE, ACTIVITY_HLT),
+		S(GUEST_SS_AR_BYTES, DATA | DPL3), S(GUEST_SS_SELECTOR, 0x13),
+		S(GUEST_CS_AR_BYTES, CODE64 | DPL3), S(GUEST_CS_SELECTOR, 0xb)}, 0},
+	{CHECK_GUEST_ACTIVITY_BLOCKING, B64, {S(GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN),
+		S(GUEST_INTERRUPTIBILITY_INFO, BLOCKING_MOV_SS)}, 0},
+	{CHECK_GUEST_ACTIVITY_HLT_EVENT, B64, {S(GUEST_ACTIVITY_STATE, ACTIVITY_HLT),
+		INJECT(TYPE_HWEXC, VEC_UD)}, 0},
+	{CHECK_GUEST_ACTIVITY_SHUTDOWN_EVENT, B64, {S(GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN),
+		INJECT(TYPE_HWEXC, VEC_DB)}, 0},
+	{CHECK_GUEST_ACTIVITY_SIPI_EVENT, B64, {S(GUEST_ACTIVITY_STATE, ACTIVITY_WAIT_SIPI),
+		INJECT(TYPE_NMI, 2)}, 0},
+	{CHECK_GUEST_BLOCKING_RESERVED, B64, {S(GUEST_INTERRUPTIBILITY_INFO, 0x10)}, 0},
+	{CHECK_GUEST_BLOCKING_BOTH, B64, {S(GUEST_INTERRUPTIBILITY_INFO, 3),
+		S(GUEST_RFLAGS, FLAG_1 | FLAG_IF)}, 0},
+	{CHECK_GUEST_BLOCKING_STI_IF, B64, {S(GUEST_INTERRUPTIBILITY_INFO, BLOCKING_STI)}, 0},
+	{CHECK_GUEST_BLOCKING_STI_EXTINT, B64, {S(GUEST_INTERRUPTIBILITY_INFO, BLOCKING_STI),
+		S(GUEST_RFLAGS, FLAG_1 | FLAG_IF), INJECT(TYPE_EXTINT, 0x30)}, 0},
+	{CHECK_GUEST_BLOCKING_MOV_SS_EXTINT, B64, {S(GUEST_INTERRUPTIBILITY_INFO, BLOCKING_MOV_SS),
+		S(GUEST_RFLAGS, FLAG_1 | FLAG_IF), INJECT(TYPE_EXTINT, 0x30)}, 0},
+	{CHECK_GUEST_BLOCKING_MOV_SS_NMI, B64, {S(GUEST_INTERRUPTIBILITY_INFO, BLOCKING_MOV_SS),
+		INJECT(TYPE_NMI, 2)}, 0},
+	{CHECK_GUEST_BLOCKING_SMI, B64, {S(GUEST_INTERRUPTIBILITY_INFO, BLOCKING_SMI)}, 0},
+	{CHECK_GUEST_BLOCKING_NMI, B64, {S(GUEST_INTERRUPTIBILITY_INFO, BLOCKING_NMI),
+		INJECT(TYPE_NMI, 2),
+		S(PIN_BASED_VM_EXEC_CONTROL, PIN_BASE | PIN_NMI_EXITING | PIN_VIRTUAL_NMIS)}, 0},
+	{CHECK_GUEST_PENDING_DBG_RESERVED, B64, {S(GUEST_PENDING_DBG_EXCEPTIONS, BIT(5))}, 0},
+	{CHECK_GUEST_PENDING_DBG_BS_SET, B64, {S(GUEST_ACTIVITY_STATE, ACTIVITY_HLT),
+		S(GUEST_RFLAGS, FLAG_1 | FLAG_TF)}, 0},
+	{CHECK_GUEST_PENDING_DBG_BS_CLEAR, B64, {S(GUEST_INTERRUPTIBILITY_INFO, BLOCKING_MOV_SS),
+		S(GUEST_PENDING_DBG_EXCEPTIONS, BIT(14))}, 0},
+	{CHECK_GUEST_LINK_ALIGNED, B64, {S(VMCS_LINK_POINTER, 0x8800)}, 0},
+	{CHECK_GUEST_LINK_WIDTH, B64, {S(VMCS_LINK_POINTER, HIGH)}, 0},
+	{CHECK_GUEST_LINK_REVISION, B64, {S(VMCS_LINK_POINTER, 0x9000)}, 0},
+	{CHECK_GUEST_LINK_SHADOW, B64, {S(VMCS_LINK_POINTER, 0xa000)}, 0},
+	{CHECK_GUEST_LINK_CURRENT, B64, {S(VMCS_LINK_POINTER, 0xb000)}, 0},
+	/* 26.3.1.6 */
+	{CHECK_GUEST_PDPTE0_RESERVED, BPAE, {S(GUEST_PDPTR0, 3)}, 0},
+	{CHECK_GUEST_PDPTE1_RESERVED, BPAE, {S(GUEST_PDPTR1, 1 | HIGH)}, 0},
+	{CHECK_GUEST_PDPTE2_RESERVED, BPAE, {S(GUEST_PDPTR2, 1 | BIT(63))}, 0},
+	{CHECK_GUEST_PDPTE3_RESERVED, BPAE, {S(GUEST_PDPTR3, 1 | BIT(8))}, 0},
+	{CHECK_GUEST_PDPTES_IN_MEMORY, BPAE_NOEPT, {S(GUEST_CR3, 0xc000)}, 0},
+};
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+/* Memory of the checks: a virtual TPR of 50h at 7080h, VMCS regions at 8000h
+ * (right), 9000h (wrong revision), a000h (shadow), b000h (the current one),
+ * PDPTEs with a reserved bit at c000h. */
+static bool mem(void *ctx, uint64_t at, unsigned size, uint64_t *value)
+{
+	(void)ctx, (void)size;
+	switch (at) {
+	case 0x7080:
+		*value = 0x50;
+		return true;
+	case 0x8000:
+	case 0xb000:
+		*value = VMCS_REVISION;
+		return true;
+	case 0x9000:
+		*value = VMCS_REVISION + 1;
+		return true;
+	case 0xa000:
+		*value = VMCS_REVISION | VMCS_SHADOW;
+		return true;
+	case 0xc008:
+		*value = 1 | BIT(1);
+		return true;
+	default:
+		*value = 0;
+		return at < BIT(32);
+	}
+}
+
+static void set_segment(struct vmcs *v, int sel, int base, int limit, int ar, uint64_t selector,
+	uint64_t limit_value, uint64_t rights)
+{
+	vmcs_set(v, sel, selector);
+	vmcs_set(v, base, 0);
+	vmcs_set(v, limit, limit_value);
+	vmcs_set(v, ar, rights);
+}
+
+#define SET_SEG(s, selector, limit, ar)                                                \
+	set_segment(v, VMCS_GUEST_##s##_SELECTOR, VMCS_GUEST_##s##_BASE, VMCS_GUEST_##s##_LIMIT, \
+		VMCS_GUEST_##s##_AR_BYTES, selector, limit, ar)
+#define SET(f, x) vmcs_set(v, VMCS_##f, x)
+
+static void base64(struct vmcs *v)
+{
+	vmcs_init(v, hpa(0xb000));
+	SET(PIN_BASED_VM_EXEC_CONTROL, PIN_BASE);
+	SET(CPU_BASED_VM_EXEC_CONTROL, PROC1_BASE);
+	SET(VM_EXIT_CONTROLS, EXIT_BASE);
+	SET(VM_ENTRY_CONTROLS, ENTRY_BASE);
+	SET(HOST_CR0, CR0_PE | CR0_PG | CR0_NE);
+	SET(HOST_CR4, CR4_PAE | CR4_VMXE);
+	SET(HOST_CS_SELECTOR, 8);
+	SET(HOST_SS_SELECTOR, 16);
+	SET(HOST_TR_SELECTOR, 24);
+	SET(GUEST_CR0, CR0_PE | CR0_PG | CR0_NE);
+	SET(GUEST_CR4, CR4_PAE | CR4_VMXE);
+	SET(GUEST_RFLAGS, FLAG_1);
+	SET(VMCS_LINK_POINTER, UINT64_MAX);
+	SET_SEG(CS, 8, UINT32_MAX, CODE64);
+	SET_SEG(SS, 16, UINT32_MAX, DATA);
+	SET_SEG(DS, 16, UINT32_MAX, DATA);
+	SET_SEG(ES, 16, UINT32_MAX, DATA);
+	SET_SEG(FS, 16, UINT32_MAX, DATA);
+	SET_SEG(GS, 16, UINT32_MAX, DATA);
+	SET_SEG(TR, 24, 0xfff, 11 | AR_P);
+	SET_SEG(LDTR, 32, 0xfff, 2 | AR_P);
+}
+
+static void make_v86(struct vmcs *v)
+{
+	SET(VM_ENTRY_CONTROLS, ENTRY_32);
+	SET(GUEST_CR4, CR4_VMXE);
+	SET(GUEST_RFLAGS, FLAG_1 | FLAG_VM);
+	SET_SEG(CS, 0, 0xffff, 0xf3);
+	SET_SEG(SS, 0, 0xffff, 0xf3);
+	SET_SEG(DS, 0, 0xffff, 0xf3);
+	SET_SEG(ES, 0, 0xffff, 0xf3);
+	SET_SEG(FS, 0, 0xffff, 0xf3);
+	SET_SEG(GS, 0, 0xffff, 0xf3);
+}
+
+static void make_base(struct vmcs *v, enum base b)
+{
+	base64(v);
+	if (b == BUNR || b == BREAL || b == BPAE) {
+		SET(CPU_BASED_VM_EXEC_CONTROL, PROC1_2ND);
+		SET(SECONDARY_VM_EXEC_CONTROL,
+			PROC2_ENABLE_EPT | (b == BPAE ? 0 : PROC2_UNRESTRICTED_GUEST));
+		SET(EPT_POINTER, EPTP);
+	}
+	if (b == BREAL || b == BPAE || b == BPAE_NOEPT || b == BHOST32) {
+		SET(VM_ENTRY_CONTROLS, ENTRY_32);
+		SET_SEG(CS, 8, UINT32_MAX, 11 | AR_S | AR_P | AR_DB | AR_G);
+	}
+	if (b == BREAL) {
+		SET(GUEST_CR0, CR0_NE);
+		SET(GUEST_CR4, CR4_VMXE);
+	}
+	if (b == BHOST32) {
+		SET(VM_EXIT_CONTROLS, EXIT_BASE & ~0x200u);
+		SET(HOST_CR4, CR4_VMXE);
+		SET(GUEST_CR4, CR4_VMXE);
+	}
+	if (b == BV86)
+		make_v86(v);
+}
+
+static struct vmx_caps make_caps(enum caps_kind kind)
+{
+	struct vmx_caps c = {0};
+	bool cap[CAP_COUNT];
+
+	vmx_caps_full(cap);
+	cap[CAP_EPT_AD] = kind != NO_AD;
+	cap[CAP_MTF] = kind != NO_MTF;
+	vmx_caps_make(&c, cap, WIDTH, CR4_PAE | CR4_PCIDE | CR4_PGE);
+	if (kind == NO_ZERO_LENGTH)
+		c.msr[MSR_VMX_MISC - MSR_VMX_BASIC] &= ~BIT(30);
+	if (kind == NO_ACTIVITY)
+		c.msr[MSR_VMX_MISC - MSR_VMX_BASIC] &= ~BIT(8);
+	return c;
+}
+
+static struct vmx_check_ctx ctx_of(const struct vmcs *v, const struct vmx_caps *caps, enum base b)
+{
+	return (struct vmx_check_ctx){.v = v, .caps = caps, .host_long_mode = b != BHOST32,
+		.mem = mem, .current_vmcs = v->at.v, .vmxon = UINT64_MAX};
+}
+
+static void test_bases_pass(void **state)
+{
+	(void)state;
+	for (enum base b = B64; b <= BHOST32; b++) {
+		struct vmx_caps caps = make_caps(FULL);
+		struct vmcs v;
+		struct vmx_check_failure f[4];
+		make_base(&v, b);
+		struct vmx_check_ctx ctx = ctx_of(&v, &caps, b);
+		unsigned n = vmx_check_all(&ctx, f, 4);
+		if (n)
+			fail_msg("base %d breaks %s", b, vmx_checks[f[0].id].name);
+		for (int c = CHECK_CTRL; c <= CHECK_GUEST; c++)
+			assert_int_equal(vmx_check_first(&ctx, c), -1);
+	}
+}
+
+static void test_each_row_alone(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < COUNT(mutations); i++) {
+		const struct mutation *m = &mutations[i];
+		const struct vmx_check *row = &vmx_checks[m->id];
+		struct vmx_caps caps = make_caps(m->caps);
+		struct vmx_check_failure f[8];
+		struct vmcs v;
+
+		make_base(&v, m->base);
+		for (unsigned n = 0; n < COUNT(m->set) && (n == 0 || m->set[n].field || m->set[n].value);
+			n++)
+			vmcs_set(&v, m->set[n].field, m->set[n].value);
+		struct vmx_check_ctx ctx = ctx_of(&v, &caps, m->base);
+		unsigned count = vmx_check_all(&ctx, f, 8);
+		if (count != 1 || f[0].id != m->id)
+			fail_msg("%s: %u fail, the first is %s", row->name, count,
+				count ? vmx_checks[f[0].id].name : "none");
+		assert_true(f[0].bad);
+		assert_int_equal(vmx_check_first(&ctx, row->class), m->id);
+	}
+}
+
+static void test_every_row_is_broken_once(void **state)
+{
+	(void)state;
+	unsigned seen[CHECK_COUNT] = {0};
+
+	for (unsigned i = 0; i < COUNT(mutations); i++)
+		seen[mutations[i].id]++;
+	for (int id = 0; id < CHECK_COUNT; id++) {
+		if (seen[id] != 1)
+			fail_msg("%s has %u states", vmx_checks[id].name, seen[id]);
+		const struct vmx_check *row = &vmx_checks[id];
+		assert_non_null(row->legal);
+		assert_true(row->fields >= 1 && row->fields <= CHECK_FIELDS);
+		assert_non_null(strchr(row->section, '"'));
+	}
+	assert_true(CHECK_COUNT == 261 && COUNT(mutations) == CHECK_COUNT);
+}
+
+static void test_private_rule_waives_ept(void **state)
+{
+	(void)state;
+	struct vmx_caps caps = {.private_rules = true};
+	bool cap[CAP_COUNT];
+	struct vmcs v;
+
+	vmx_caps_full(cap);
+	cap[CAP_UNRESTRICTED_NO_EPT] = true;
+	vmx_caps_make(&caps, cap, WIDTH, CR4_PAE);
+	base64(&v);
+	vmcs_set(&v, VMCS_CPU_BASED_VM_EXEC_CONTROL, PROC1_2ND);
+	vmcs_set(&v, VMCS_SECONDARY_VM_EXEC_CONTROL, PROC2_UNRESTRICTED_GUEST);
+	struct vmx_check_ctx ctx = ctx_of(&v, &caps, B64);
+	assert_int_equal(vmx_check_first(&ctx, CHECK_CTRL), -1);
+}
+
+static void test_qualifications(void **state)
+{
+	(void)state;
+	assert_int_equal(vmx_check_qualification(CHECK_GUEST_CR3_WIDTH), 0);
+	assert_int_equal(vmx_check_qualification(CHECK_GUEST_PDPTE2_RESERVED), 2);
+	assert_int_equal(vmx_check_qualification(CHECK_GUEST_LINK_SHADOW), 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_bases_pass),
+		cmocka_unit_test(test_each_row_alone), cmocka_unit_test(test_every_row_is_broken_once),
+		cmocka_unit_test(test_private_rule_waives_ept), cmocka_unit_test(test_qualifications)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
