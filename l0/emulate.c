@@ -124,10 +124,10 @@ enum cpu_step l1_bare(struct nested_vcpu *nv, const struct vmx_exit *x)
 
 	record_l1_handled(nv, x, c->rip);
 	vmx_exit_complete(c);
+	vmx_leave(c);
 	tlb_flush_all(c);
 	engine_step_over(c);
 	engine_run(c, 1);
-	tlb_flush_all(c);
 	vmcs01_enter(nv);
 	return CPU_EXIT;
 }
@@ -146,10 +146,10 @@ enum cpu_step l1_task_switch(struct nested_vcpu *nv, const struct vmx_exit *x)
 		return l1_bare(nv, x);
 	record_l1_handled(nv, x, c->rip);
 	vmx_exit_complete(c);
+	vmx_leave(c);
 	tlb_flush_all(c);
 	c->next_rip = c->rip + x->insn_len;
 	cpu_inject(c, &ev);
-	tlb_flush_all(c);
 	vmcs01_enter(nv);
 	return CPU_EXIT;
 }
@@ -168,8 +168,6 @@ enum cpu_step l1_init(struct nested_vcpu *nv, const struct vmx_exit *x)
 		return CPU_EXIT;
 	}
 	vcpu_reset(c, true);
-	if (c->id)
-		c->activity = ACTIVITY_WAIT_SIPI;
 	nested_start_vcpu(nv);
 	return CPU_EXIT;
 }

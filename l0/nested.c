@@ -103,6 +103,8 @@ void nested_start_vcpu(struct nested_vcpu *nv)
 	struct vcpu *c = nv->c;
 	struct vmcs *v = &nv->vmcs01;
 
+	if (c->nonroot.on)
+		vmx_leave(c);
 	nv->vmxon = NESTED_NONE;
 	nv->cause = RING_NONE;
 	nv->init_blocked = false;
@@ -140,12 +142,10 @@ void nested_flush_l1(struct nested_vcpu *nv)
 /* After a load: the processor's references to L0's structures. */
 void nested_loaded(struct nested_vcpu *nv)
 {
-	struct vmx_cpu *x = vmx_of(nv->c);
 	bool l2 = nv->l0v->level == 2;
+	struct vmcs *v = l2 ? &nv->vmcs02 : &nv->vmcs01, *shadow = l2 ? nv->shadow12 : &nv->shadow;
 
-	x->vmcs = l2 ? &nv->vmcs02 : &nv->vmcs01;
-	if (vmcs_get(x->vmcs, VMCS_VMCS_LINK_POINTER) == UINT64_MAX)
-		x->shadow = NULL;
-	else
-		x->shadow = l2 ? nv->shadow12 : &nv->shadow;
+	if (vmcs_get(v, VMCS_VMCS_LINK_POINTER) == UINT64_MAX)
+		shadow = NULL;
+	vmx_reattach(nv->c, v, shadow);
 }
