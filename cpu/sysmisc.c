@@ -290,7 +290,7 @@ enum cpu_step sys_stac(struct vcpu *c, const struct insn *i)
  * turn looks at CR4.VMXE first of all. */
 enum cpu_step sys_vmx(struct vcpu *c, const struct insn *i)
 {
-	if (!c->hooks || !c->hooks->vmx_insn || !(c->cr4 & CR4_VMXE) || cpu_real(c) || cpu_v86(c))
+	if (!c->hooks || !c->hooks->vmx_insn || !(c->cr4 & CR4_VMXE))
 		return cpu_raise(c, VEC_UD);
 	return c->hooks->vmx_insn(c, i);
 }

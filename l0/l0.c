@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "base/state.h"
+#include "l0/nested.h"
 #include "l0/outside.h"
 #include "l0/start.h"
 #include "machine/machine.h"
@@ -47,6 +48,8 @@ static bool build(struct l0 *l, struct err *e)
 	l->outside = outside_new(l, e);
 	if (!l->outside)
 		return false;
+	if (!l->options.none && !nested_new(l, &l->options, e))
+		return false;
 	machine_firmware(l->machine);
 	return l0_boot(l, e);
 }
@@ -69,6 +72,7 @@ void l0_free(struct l0 *l)
 	if (!l)
 		return;
 	outside_free(l->outside);
+	nested_free(l->nested);
 	for (unsigned i = 0; i < l->vcpus; i++)
 		vcpu_free(l->vcpu[i].cpu);
 	engine_shared_free(l->engine);
@@ -93,6 +97,8 @@ bool l0_boot(struct l0 *l, struct err *e)
 	if (!load_guest(l->machine, &l->cfg.load, &entry, e))
 		return false;
 	start_entry(l->vcpu[0].cpu, &entry);
+	if (l->nested)
+		nested_start(l->nested);
 	return true;
 }
 
@@ -169,6 +175,8 @@ void l0_state(struct l0 *l, struct state *s)
 		vcpu_state(l->vcpu[i].cpu, s);
 		state_u8(s, &l->vcpu[i].level);
 	}
+	if (l->nested && state_ok(s))
+		nested_state(l->nested, s);
 	outside_state(l->outside, s);
 	ring_state(&l->ring, s);
 	if (state_mode(s) == STATE_LOAD) {

@@ -4,6 +4,7 @@
 #include "base/input.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "l0/nested.h"
 #include "machine/machine.h"
 
 #include <time.h>
@@ -98,6 +99,8 @@ static void reset_vcpus(struct l0 *l)
 	}
 	l->turn = 0;
 	l->turn_left = l->quantum;
+	if (l->nested)
+		nested_start(l->nested);
 }
 
 static void power(struct l0 *l, const struct l0_limits *lim)
