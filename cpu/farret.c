@@ -15,12 +15,14 @@ static uint64_t cut(uint64_t v, unsigned size)
 static void enter_outer(struct vcpu *c, const struct seg *cs, const struct seg *ss, uint64_t sp)
 {
 	unsigned cpl = cs->sel & 3;
+	bool outer = cpl > c->cpl; /* not so for IRET within a level in 64-bit mode */
 
 	seg_set(c, SEG_CS, cs);
 	cpl_set(c, cpl);
 	seg_set(c, SEG_SS, ss);
 	stack_set_sp(c, cpu_64bit(c) ? 8 : stack_width(ss), sp);
-	seg_drop_inner(c);
+	if (outer)
+		seg_drop_inner(c);
 }
 
 enum cpu_step sys_ret_far(struct vcpu *c, const struct insn *i)

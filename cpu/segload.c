@@ -135,7 +135,8 @@ void seg_drop_inner(struct vcpu *c)
 		const struct seg *s = &c->seg[data[n]];
 		bool conforming = (s->ar & AR_CODE) && (s->ar & AR_CONFORMING);
 
-		if (sel_null(s->sel) || (!conforming && seg_dpl(s) < c->cpl))
+		/* a null selector keeps its base: FS and GS of 64-bit programs */
+		if (!sel_null(s->sel) && !conforming && seg_dpl(s) < c->cpl)
 			seg_set_null(c, data[n], 0);
 	}
 }
