@@ -11,6 +11,7 @@
 #include "cpu/fp.h"
 #include "cpu/mnemonic.h"
 #include "cpu/run.h"
+#include "cpu/stub.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,7 @@ struct engine_shared *engine_shared_new(struct phys *phys, struct bus *bus)
 	s->phys = phys;
 	s->bus = bus;
 	s->epoch = 1;
+	s->stubs = stubs_new();
 	s->mark = xalloc(MAX_MARKS * sizeof(*s->mark));
 	phys->written = on_written;
 	phys->written_ctx = s;
@@ -64,6 +66,7 @@ void engine_shared_free(struct engine_shared *s)
 	if (s->phys->remapped_ctx == s)
 		s->phys->remapped = NULL;
 	free(s->mark);
+	stubs_free(s->stubs);
 	free(s);
 }
 

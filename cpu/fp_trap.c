@@ -1,6 +1,7 @@
 /* cpu/fp_trap.h: SIGFPE becomes the guest's #MF or #XM. */
 #include "cpu/fp_trap.h"
 #include "cpu/fp.h"
+#include "cpu/run.h"
 #include "base/err.h"
 
 #include <cpuid.h>
@@ -18,10 +19,16 @@ enum cpu_step fp_raise(struct vcpu *c, enum cpu_vector vec)
 
 static void pad(struct vcpu *c, const struct op *o, enum cpu_vector vec)
 {
-	if (o->aux == FP_CALLED)
+	if (o->aux == FP_CALLED) {
 		((struct op *)o)->imm = vec;
-	else
-		op_finish(c, o, fp_raise(c, vec));
+		return;
+	}
+	if (vec == VEC_MF && !(c->cr0 & CR0_NE))
+		return op_fallback(c, o);
+	flags_sync(c);
+	c->rip = op_rip(c, o);
+	c->retired = retired_at(c, o);
+	return op_finish(c, o, fp_raise(c, vec));
 }
 
 void fp_pad_mf(struct vcpu *c, const struct op *o)
@@ -76,10 +83,12 @@ bool fp_host_init(struct err *e)
 
 	if (!host_has_xsave())
 		return err_set(e, ERR_GENERAL,
-			"the host's processor or kernel offers no XSAVE; it is needed for x87 and SSE");
+			"the host's processor or kernel offers no XSAVE; it is needed for x87 and "
+			"SSE");
 	if (!can_execute())
 		return err_set(e, ERR_GENERAL,
-			"the host refuses executable memory (memfd with PROT_EXEC); it is needed for x87 and "
+			"the host refuses executable memory (memfd with PROT_EXEC); it is needed "
+			"for x87 and "
 			"SSE");
 	sigemptyset(&sa.sa_mask);
 	if (sigaction(SIGFPE, &sa, NULL))

@@ -117,6 +117,7 @@ struct engine_shared {
 	engine_trace_fn *trace;
 	void *trace_ctx;
 	struct engine_stats stats;
+	struct stubs *stubs; /* native code (cpu/stub.h); owned; NULL when refused */
 };
 
 /* block.c */

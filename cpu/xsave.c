@@ -252,6 +252,14 @@ static void load_x87(struct fp_state *fp, const struct xsave_how *how, const uin
 {
 	uint8_t *a = fp->area;
 	copy(a, from, FX_MXCSR);
+	a[FX_FCW] = (a[FX_FCW] & 0x3f) | 0x40; /* reserved bits read so */
+	a[FX_FCW + 1] &= 0x1f;
+	a[FX_FSW] &= 0x7f; /* ES and B follow from the others */
+	a[FX_FSW + 1] &= 0x7f;
+	if (a[FX_FSW] & ~a[FX_FCW] & 0x3f) {
+		a[FX_FSW] |= 0x80;
+		a[FX_FSW + 1] |= 0x80;
+	}
 	a[FX_FTW + 1] = 0;
 	if (!how->rex_w) {
 		put32(a + FX_FIP + 4, 0);

@@ -273,10 +273,11 @@ static void test_state(void **ctx)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_reset), cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_only_what_was_asked),
-		cmocka_unit_test(test_32bit_has_eight), cmocka_unit_test(test_init_optimisation),
-		cmocka_unit_test(test_bad_headers), cmocka_unit_test(test_bad_mxcsr),
-		cmocka_unit_test(test_enter_leave), cmocka_unit_test(test_state)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_sizes), cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_only_what_was_asked), cmocka_unit_test(test_32bit_has_eight),
+		cmocka_unit_test(test_init_optimisation), cmocka_unit_test(test_bad_headers),
+		cmocka_unit_test(test_bad_mxcsr), cmocka_unit_test(test_enter_leave),
+		cmocka_unit_test(test_state)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
