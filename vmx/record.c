@@ -3,7 +3,11 @@
 
 uint64_t vmx_tsc(const struct vcpu *c)
 {
-	return c->clock ? c->clock->now + c->msr.tsc_adjust : 0;
+	/* inside a slice the clock lags behind the count, outside the other way round */
+	uint64_t counted = c->clock_base + c->retired;
+	uint64_t now = c->clock ? c->clock->now : 0;
+
+	return (counted > now ? counted : now) + c->msr.tsc_adjust;
 }
 
 static uint32_t event_info(const struct cpu_fault *f)
