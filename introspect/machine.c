@@ -48,7 +48,7 @@ bool intro_powerdown(struct intro *s, struct err *e)
 bool intro_inject(struct intro *s, struct place at, unsigned vector, unsigned type, bool has_error,
 	uint32_t error, struct err *e)
 {
-	if (!intro_check_place(s, at, e))
+	if (!intro_check(s, at, e))
 		return false;
 	if (!s->ops->inject)
 		return intro_cannot(s, "inject events", e);
@@ -153,7 +153,7 @@ bool intro_hash(struct intro *s, struct state_hash *out, struct err *e)
 
 bool intro_autopsy(struct intro *s, struct place at, bool live, struct autopsy *out, struct err *e)
 {
-	if (!intro_check_place(s, (struct place){LEVEL_L1, at.vcpu}, e))
+	if (!intro_check(s, (struct place){LEVEL_L1, at.vcpu}, e))
 		return false;
 	if (!s->ops->autopsy)
 		return intro_cannot(s, "explain VM entries (--l0 none has no L0)", e);

@@ -236,7 +236,7 @@ bool intro_step(struct intro *s, struct place at, enum step_kind kind, uint64_t 
 {
 	struct source_line l;
 	uint64_t pc;
-	if (!can_run(s, e) || !intro_check_place(s, at, e))
+	if (!can_run(s, e) || !intro_check(s, at, e))
 		return false;
 	if (intro_place_state(s, at) != PLACE_RUNNING && kind == STEP_FINISH)
 		return err_set(e, ERR_GENERAL, "this level is not running on vCPU %u; step it first",
@@ -266,7 +266,7 @@ bool intro_step(struct intro *s, struct place at, enum step_kind kind, uint64_t 
 
 bool intro_until_address(struct intro *s, struct place at, uint64_t address, struct err *e)
 {
-	if (!can_run(s, e) || !intro_check_place(s, at, e))
+	if (!can_run(s, e) || !intro_check(s, at, e))
 		return false;
 	if (!s->ops->mark)
 		return intro_cannot(s, "stop at addresses", e);

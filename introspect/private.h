@@ -8,6 +8,7 @@
 
 struct stats;
 struct symbols;
+struct trace;
 
 struct subscription {
 	unsigned id; /* 0: removed, swept when nobody iterates */
@@ -67,13 +68,11 @@ struct intro {
 
 	struct stats *stats;     /* owned */
 	struct symbols *symbols; /* owned */
+	struct trace *trace;     /* owned; NULL: none */
 };
 
 /* Fills *e: this machine cannot do `what`. */
 bool intro_cannot(const struct intro *s, const char *what, struct err *e);
-
-/* Fills *e and returns false when the place does not exist or never ran. */
-bool intro_check_place(struct intro *s, struct place at, struct err *e);
 
 /* A tool changed something: redraw, and tell EVENT_CHANGE. */
 void intro_changed(struct intro *s, struct place at, const char *what);
@@ -117,6 +116,9 @@ struct stats *stats_new(void);
 void stats_free(struct stats *st);
 void stats_update(struct intro *s);
 uint64_t stats_threshold(const struct intro *s);
+
+/* trace.c: writes what the ring got since the last call. */
+void trace_update(struct intro *s);
 
 /* symbols.c */
 struct symbols *symbols_new(void);

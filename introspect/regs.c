@@ -148,7 +148,7 @@ bool intro_set_reg(struct intro *s, struct place at, enum reg_id id, const void 
 	uint8_t full[16] = {0};
 	size_t size = (regs[id].bits + 7u) / 8;
 	struct reg_value old;
-	if (!intro_check_place(s, at, e))
+	if (!intro_check(s, at, e))
 		return false;
 	if (regs[id].group == REG_GROUP_VMX)
 		return err_set(e, ERR_GENERAL, "'%s' is the inspector's own and cannot be written",

@@ -1,5 +1,6 @@
 /* The session: levels, vCPUs, places. */
 #include "introspect/private.h"
+#include "introspect/trace.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ void intro_free(struct intro *s)
 {
 	if (!s)
 		return;
+	intro_trace_stop(s, NULL);
 	events_done(s);
 	run_done(s);
 	stops_done(s);
@@ -182,7 +184,7 @@ bool intro_cannot(const struct intro *s, const char *what, struct err *e)
 	return err_set(e, ERR_GENERAL, "this machine (%s) cannot %s", s->ops->name, what);
 }
 
-bool intro_check_place(struct intro *s, struct place at, struct err *e)
+bool intro_check(struct intro *s, struct place at, struct err *e)
 {
 	struct intro_level l;
 	char name[16];

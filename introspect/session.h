@@ -90,6 +90,9 @@ enum intro_state intro_place_state(struct intro *s, struct place at);
 /* The place that runs now: after a stop, where it happened. */
 struct place intro_here(struct intro *s);
 
+/* False and *e, with what there is: no such level or vCPU, or it never ran there. */
+bool intro_check(struct intro *s, struct place at, struct err *e);
+
 /* Which vCPUs know the level (ran it at least once): a bit per vCPU. */
 uint64_t intro_level_vcpus(struct intro *s, unsigned level);
 

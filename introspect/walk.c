@@ -257,7 +257,7 @@ bool intro_walk(struct intro *s, struct place at, enum intro_space space, uint64
 	out->address = address;
 	out->access = *access;
 	out->blamed_entry = -1;
-	if (!intro_check_place(s, at, e))
+	if (!intro_check(s, at, e))
 		return false;
 	if (space == SPACE_HOST)
 		return err_set(e, ERR_GENERAL, "host-physical addresses have no tables to walk; "

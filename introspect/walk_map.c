@@ -79,7 +79,7 @@ bool intro_ept_map(struct intro *s, struct place at, enum walk_table table, ept_
 	struct walk_root root;
 	struct mapper m = {.s = s, .at = at, .table = table, .root = &root, .fn = fn, .ctx = ctx,
 		.budget = MAP_ENTRIES};
-	if (!intro_check_place(s, at, e))
+	if (!intro_check(s, at, e))
 		return false;
 	if (table == TABLE_GUEST || !intro_root(s, at, table, &root))
 		return err_set(e, ERR_GENERAL, "%s is not in use here%s", walk_table_name(table),

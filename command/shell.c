@@ -1,0 +1,317 @@
+/* The command line: look-up, running, completion. */
+#include "command/cmds.h"
+#include "introspect/events.h"
+#include "introspect/exits.h"
+#include "introspect/expr.h"
+#include "introspect/regs.h"
+#include "introspect/symbols.h"
+#include "introspect/trace.h"
+#include "introspect/vmcs.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct command builtin[] = {
+#define COMMAND(id, name, usage, complete, summary, details)                                       \
+	{name, usage, COMPLETE_##complete, summary, details, cmd_##id, NULL, NULL},
+#include "command/commands.def"
+#undef COMMAND
+};
+
+#define BUILTINS (sizeof builtin / sizeof *builtin)
+
+static const struct stop_event *wait_here(void *ctx, struct intro *s)
+{
+	(void)ctx;
+	return intro_run(s);
+}
+
+void shell_init(struct shell *sh, struct intro *s)
+{
+	*sh = (struct shell){.s = s, .focus = intro_here(s), .wait = wait_here};
+}
+
+void shell_done(struct shell *sh)
+{
+	free(sh->added);
+	sh->added = NULL;
+	sh->addeds = 0;
+}
+
+unsigned command_count(const struct shell *sh)
+{
+	return (unsigned)BUILTINS + sh->addeds;
+}
+
+const struct command *command_at(const struct shell *sh, unsigned i)
+{
+	if (i < BUILTINS)
+		return &builtin[i];
+	return i - BUILTINS < sh->addeds ? &sh->added[i - BUILTINS] : NULL;
+}
+
+const struct command *command_find(const struct shell *sh, const char *name, struct err *e)
+{
+	const struct command *c, *found = NULL;
+	size_t n = strlen(name);
+	struct buf more = {0};
+	unsigned matches = 0;
+	for (unsigned i = 0; (c = command_at(sh, i)); i++) {
+		if (!strcmp(c->name, name)) {
+			buf_done(&more);
+			return c;
+		}
+		if (n && !strncmp(c->name, name, n)) {
+			buf_fmt(&more, "%s%s", matches++ ? ", " : "", c->name);
+			found = c;
+		}
+	}
+	if (matches > 1)
+		err_set(e, ERR_GENERAL, "'%s' may be %s", name, more.data);
+	else if (!matches)
+		err_set(e, ERR_GENERAL, "no command '%.60s'; help lists them", name);
+	buf_done(&more);
+	return matches == 1 ? found : NULL;
+}
+
+bool command_add(struct shell *sh, const struct command *c, struct err *e)
+{
+	const struct command *old;
+	for (unsigned i = 0; (old = command_at(sh, i)); i++)
+		if (!strcmp(old->name, c->name))
+			return err_set(e, ERR_GENERAL, "there is a command '%s' already", c->name);
+	sh->added = xresize(sh->added, (sh->addeds + 1) * sizeof *sh->added);
+	sh->added[sh->addeds++] = *c;
+	return true;
+}
+
+bool command_remove(struct shell *sh, const char *name)
+{
+	for (unsigned i = 0; i < sh->addeds; i++) {
+		if (strcmp(sh->added[i].name, name))
+			continue;
+		memmove(sh->added + i, sh->added + i + 1, (--sh->addeds - i) * sizeof *sh->added);
+		return true;
+	}
+	return false;
+}
+
+/* --- running ----------------------------------------------------------------- */
+
+/* Removes a leading or trailing --json. */
+static bool wants_json(char *line)
+{
+	size_t n = strlen(line);
+	while (n && isspace((unsigned char)line[n - 1]))
+		line[--n] = 0;
+	if (!strncmp(line, "--json", 6) && (!line[6] || isspace((unsigned char)line[6]))) {
+		memmove(line, line + 6, n - 6 + 1);
+		return true;
+	}
+	if (n > 7 && !strcmp(line + n - 7, " --json")) {
+		line[n - 7] = 0;
+		return true;
+	}
+	return false;
+}
+
+static bool exec(struct shell *sh, const char *line, struct output *o, struct err *e)
+{
+	struct args a = {.rest = line};
+	const struct command *c;
+	if (!args_next(&a) || a.word[0] == '#')
+		return true;
+	if (!(c = command_find(sh, a.word, e)))
+		return false;
+	if (c->plugin_fn)
+		return c->plugin_fn(c->ctx, a.rest, o, e);
+	return c->fn(sh, &a, o, e);
+}
+
+bool command_exec(struct shell *sh, const char *line, struct output *o)
+{
+	struct err e = {0};
+	bool ok = exec(sh, line, o, &e);
+	if (!ok && !output_error_text(o))
+		out_error(o, e.msg[0] ? e.msg : "it failed");
+	return ok;
+}
+
+bool command_run(struct shell *sh, const char *line, struct buf *out)
+{
+	struct output *o = output_new();
+	char *copy = xstrdup(line);
+	char *start = copy;
+	while (isspace((unsigned char)*start))
+		start++;
+	bool json = wants_json(start) || sh->json;
+	bool ok = command_exec(sh, start, o);
+	if (json && !output_empty(o))
+		output_json(o, out);
+	else
+		output_human(o, out);
+	free(copy);
+	output_free(o);
+	return ok;
+}
+
+#define SOURCE_DEPTH 16
+
+bool command_source(struct shell *sh, const char *path, struct buf *out, struct err *e)
+{
+	char *line = NULL;
+	size_t cap = 0;
+	unsigned number = 0;
+	bool ok = true;
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return err_errno(e, "cannot read commands from '%s'", path);
+	if (sh->depth >= SOURCE_DEPTH) {
+		fclose(f);
+		return err_set(e, ERR_GENERAL, "source is nested more than %d deep", SOURCE_DEPTH);
+	}
+	sh->depth++;
+	while (ok && !sh->quit && getline(&line, &cap, f) >= 0) {
+		line[strcspn(line, "\n")] = 0;
+		number++;
+		ok = command_run(sh, line, out);
+	}
+	sh->depth--;
+	free(line);
+	fclose(f);
+	return ok || err_set(e, ERR_GENERAL, "%s:%u: that command failed", path, number);
+}
+
+/* --- completion ---------------------------------------------------------------- */
+
+static bool starts(const char *word, const char *prefix)
+{
+	return !strncasecmp(word, prefix, strlen(prefix));
+}
+
+/* The i-th word of the usage (lower-case words, '|' between choices). */
+static bool usage_word(const char *usage, const char *prefix, size_t i, char word[128])
+{
+	for (const char *p = usage; *p;) {
+		size_t n = 0;
+		while (islower((unsigned char)p[n]) || (n && (p[n] == '-' || isdigit((unsigned char)p[n]))) ||
+			(n == 0 && isdigit((unsigned char)p[n])))
+			n++;
+		if (n > 1 && (p == usage || !isalpha((unsigned char)p[-1])) && p[n] != '=' && n < 128) {
+			snprintf(word, 128, "%.*s", (int)n, p);
+			if (starts(word, prefix) && !i--)
+				return true;
+		}
+		p += n ? n : 1;
+	}
+	return false;
+}
+
+static bool complete_arg(struct shell *sh, const struct command *c, const char *prefix, size_t i,
+	char word[128], const char **help)
+{
+	const char *name;
+	struct intro_level l[INTRO_MAX_LEVELS];
+	uint32_t reason;
+	char scratch[128];
+	size_t used = 0;
+	while (usage_word(c->usage, prefix, used, scratch)) {
+		if (used == i) {
+			snprintf(word, 128, "%s", scratch);
+			return true;
+		}
+		used++;
+	}
+	i -= used;
+	switch (c->complete) {
+	case COMPLETE_PLACE:
+		for (unsigned k = 0, n = intro_levels(sh->s, l, INTRO_MAX_LEVELS); k < n; k++) {
+			if (starts(l[k].name, prefix) && !i--) {
+				snprintf(word, 128, "%s", l[k].name);
+				return true;
+			}
+		}
+		return false;
+	case COMPLETE_REGISTER:
+		for (enum reg_id r = 0; r < R_COUNT; r++) {
+			if (starts(reg_info(r)->name, prefix) && !i--) {
+				snprintf(word, 128, "%s", reg_info(r)->name);
+				return true;
+			}
+		}
+		return false;
+	case COMPLETE_FIELD:
+		for (unsigned f = 0; f < intro_field_count(); f++) {
+			if (starts(intro_field_at(f)->name, prefix) && !i--) {
+				snprintf(word, 128, "%s", intro_field_at(f)->name);
+				return true;
+			}
+		}
+		return false;
+	case COMPLETE_REASON:
+		for (unsigned r = 0; exit_reason_at(r, &reason, &name); r++) {
+			if (starts(name, prefix) && !i--) {
+				snprintf(word, 128, "%s", name);
+				return true;
+			}
+		}
+		return false;
+	case COMPLETE_EVENT:
+		for (int k = 0; k < EVENT_KINDS; k++) {
+			if (starts(event_kind_name(k), prefix) && !i--) {
+				snprintf(word, 128, "%s", event_kind_name(k));
+				*help = event_kind_help(k);
+				return true;
+			}
+		}
+		return false;
+	case COMPLETE_COMMAND:
+		for (unsigned k = 0; k < command_count(sh); k++) {
+			if (starts(command_at(sh, k)->name, prefix) && !i--) {
+				snprintf(word, 128, "%s", command_at(sh, k)->name);
+				*help = command_at(sh, k)->summary;
+				return true;
+			}
+		}
+		return false;
+	case COMPLETE_EXPR:
+	case COMPLETE_SYMBOL:
+		if (!expr_complete(sh->s, sh->focus, prefix, i, &name, help))
+			return false;
+		snprintf(word, 128, "%s", name);
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool command_complete(
+	struct shell *sh, const char *line, size_t i, char word[128], const char **help, size_t *from)
+{
+	const char *none;
+	struct args a = {.rest = line};
+	size_t n = strlen(line), at = n;
+	help = help ? help : &none;
+	*help = NULL;
+	while (at && !isspace((unsigned char)line[at - 1]))
+		at--;
+	*from = at;
+	const char *first = args_next(&a);
+	if (!first || (size_t)(strstr(line, first) - line) >= at) {
+		const struct command all = {.usage = "", .complete = COMPLETE_COMMAND};
+		return complete_arg(sh, &all, line + at, i, word, help);
+	}
+	const struct command *c = command_find(sh, first, NULL);
+	if (!c)
+		return false;
+	/* complete after the last operator of an expression */
+	size_t tail = at;
+	for (size_t k = at; k < n; k++)
+		if (strchr("+-*/%&|^=<>!~([,:", line[k]))
+			tail = k + 1;
+	*from = tail;
+	return complete_arg(sh, c, line + tail, i, word, help);
+}

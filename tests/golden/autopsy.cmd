@@ -1,0 +1,5 @@
+autopsy
+autopsy live
+--json autopsy
+caps
+caps shadowing
