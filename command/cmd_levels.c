@@ -222,7 +222,7 @@ bool cmd_set(struct shell *sh, struct args *a, struct output *o, struct err *e)
 {
 	struct place at = sh->focus;
 	struct intro_address to;
-	char left[256];
+	char left[256], shown[256];
 	uint64_t v;
 	unsigned size = 8;
 	bool done;
@@ -237,6 +237,7 @@ bool cmd_set(struct shell *sh, struct args *a, struct output *o, struct err *e)
 	if (!n || n >= sizeof left)
 		return err_set(e, ERR_GENERAL, "what to set is missing before '='");
 	snprintf(left, sizeof left, "%.*s", (int)n, rest);
+	snprintf(shown, sizeof shown, "%s", left);
 	if (!intro_eval(sh->s, at, eq + 1, &v, e))
 		return false;
 	enum reg_id r = reg_find(left);
@@ -248,7 +249,7 @@ bool cmd_set(struct shell *sh, struct args *a, struct output *o, struct err *e)
 			!intro_write(sh->s, to.at, to.space, to.value, &v, size, e))
 			return false;
 	}
-	out_text(o, "%s = 0x%llx", left, (unsigned long long)v);
+	out_text(o, "%s = 0x%llx", shown, (unsigned long long)v);
 	return true;
 }
 
