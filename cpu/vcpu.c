@@ -281,7 +281,7 @@ void vcpu_state(struct vcpu *c, struct state *s)
 	words_state((uint64_t *)(void *)&c->msr, sizeof(c->msr) / 8, s);
 	words_state((uint64_t *)(void *)&c->mtrr, sizeof(c->mtrr) / 8, s);
 	words_state((uint64_t *)(void *)&c->pmu, sizeof(c->pmu) / 8, s);
-	state_bytes(s, c->fp.area, sizeof(c->fp.area));
+	fp_state(c, s);
 	flags_state(c, s);
 	nonroot_state(&c->nonroot, s);
 	fault_state(&c->fault, s);
