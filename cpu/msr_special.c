@@ -329,14 +329,13 @@ bool rd_mc(struct vcpu *c, uint32_t n, uint64_t *v)
 	return true;
 }
 
-/* CTL takes all zeros or all ones; the others zero alone. SDM Vol. 3B 15.3.2
- * "Error-Reporting Register Banks". */
+/* CTL takes all zeros or all ones (guests clear bits 0 and 10 for old errata),
+ * STATUS zero alone. SDM Vol. 3B 15.3.2 "Error-Reporting Register Banks". */
 bool wr_mc(struct vcpu *c, uint32_t n, uint64_t v)
 {
-	bool ctl = (n & 3) == 0;
-
-	/* Guests clear single CTL bits for errata; any value is taken there. */
-	if (!ctl && v)
+	if ((n & 3) == 0 && v && (v | 0x401) != ~UINT64_C(0))
+		return false;
+	if ((n & 3) == 1 && v)
 		return false;
 	c->msr.mc[(n - 0x400) / 4][n & 3] = v;
 	return true;

@@ -4,6 +4,7 @@
 #include "base/state.h"
 #include "cpu/fp.h"
 #include "cpu/model.h"
+#include "cpu/msr.h"
 #include "cpu/run.h"
 
 #include <assert.h>
@@ -113,9 +114,8 @@ static void reset_msrs(struct vcpu *c)
 	memset(&c->msr, 0, sizeof(c->msr));
 	memset(&c->mtrr, 0, sizeof(c->mtrr));
 	memset(&c->pmu, 0, sizeof(c->pmu));
-	c->msr.pat = 0x0007040600070406;
-	c->msr.misc_enable = 1 | 1 << 11 | 1 << 12;
-	c->pmu.global_ctrl = 0xf;
+	msr_reset(c);
+	c->pmu.global_ctrl = c->model && cpu_has(c->model, FEAT_PMU) ? 0xf : 0;
 	c->pmu.base_retired = c->retired;
 }
 
