@@ -29,20 +29,28 @@ static enum cpu_step take(struct vcpu *c, struct cpu_fault ev)
 	return cpu_deliver(c);
 }
 
-/* The bootstrap processor goes on at the reset vector, the others wait. */
-static enum cpu_step take_init(struct vcpu *c)
+void cpu_init_signal(struct vcpu *c)
 {
+	/* A SIPI that came before this processor had its turn came after INIT. */
+	uint32_t sipi = c->pending & PEND_SIPI;
 	bool bsp = true;
 
-	CPU_TRY(cpu_intercepted(c, EV_INIT, NULL, 0));
 	vcpu_unpend(c, PEND_INIT);
 	if (c->apic_ops) {
 		c->apic_ops->reset(c->apic, true);
 		bsp = c->apic_ops->get_base(c->apic) & BIT(8);
 	}
 	vcpu_reset(c, true);
-	if (!bsp)
+	if (!bsp) {
 		c->activity = ACTIVITY_WAIT_SIPI;
+		vcpu_pend(c, sipi);
+	}
+}
+
+static enum cpu_step take_init(struct vcpu *c)
+{
+	CPU_TRY(cpu_intercepted(c, EV_INIT, NULL, 0));
+	cpu_init_signal(c);
 	return CPU_DONE;
 }
 
@@ -138,11 +146,13 @@ static enum cpu_step take_highest(struct vcpu *c)
 		vcpu_reset(c, false);
 		return CPU_DONE;
 	}
-	if (c->activity == ACTIVITY_WAIT_SIPI)
+	if (c->activity == ACTIVITY_WAIT_SIPI) {
+		vcpu_unpend(c, PEND_INIT); /* it is in that state already */
 		return p & PEND_SIPI ? take_sipi(c) : CPU_DONE;
-	vcpu_unpend(c, PEND_SIPI); /* lost when nobody waits for it */
+	}
 	if (p & PEND_INIT)
 		return take_init(c);
+	vcpu_unpend(c, PEND_SIPI); /* lost when nobody waits for it */
 	if (c->activity == ACTIVITY_SHUTDOWN)
 		return take_lower(c, true);
 	if (p & PEND_MTF) {
@@ -166,6 +176,8 @@ enum cpu_step cpu_boundary(struct vcpu *c)
 		return CPU_LEAVE;
 	}
 	s = take_highest(c);
+	if (s == CPU_DONE && c->activity == ACTIVITY_WAIT_SIPI && (c->pending & PEND_SIPI))
+		s = take_sipi(c);
 	if (s == CPU_DONE && c->activity != ACTIVITY_ACTIVE) {
 		c->leave = c->activity == ACTIVITY_SHUTDOWN ? LEAVE_SHUTDOWN : LEAVE_HALT;
 		return CPU_LEAVE;

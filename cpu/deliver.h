@@ -27,6 +27,10 @@ enum cpu_step cpu_deliver_software(struct vcpu *c, unsigned vector, enum cpu_eve
  * CPU_LEAVE: c->leave says why. Also wakes a halted processor. */
 enum cpu_step cpu_boundary(struct vcpu *c);
 
+/* What INIT does: the state of table 9-1, the local APIC's too; the bootstrap
+ * processor goes on at the reset vector, the others wait for a SIPI. */
+void cpu_init_signal(struct vcpu *c);
+
 /* May an external interrupt be taken now (IF, shadows)? An NMI? */
 bool cpu_interrupts_open(const struct vcpu *c);
 bool cpu_nmi_open(const struct vcpu *c);

@@ -167,7 +167,7 @@ enum cpu_step l1_init(struct nested_vcpu *nv, const struct vmx_exit *x)
 		vmcs01_enter(nv);
 		return CPU_EXIT;
 	}
-	vcpu_reset(c, true);
+	cpu_init_signal(c);
 	nested_start_vcpu(nv);
 	return CPU_EXIT;
 }
