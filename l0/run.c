@@ -214,8 +214,9 @@ static uint64_t run_turn(
 	l->turn_left -= done < l->turn_left ? done : l->turn_left;
 	*idle_turns = why == LEAVE_HALT && !done ? *idle_turns + 1 : 0;
 	left(l, c, why);
-	if (!l->turn_left)
+	if (!l->turn_left || (l->machine->yield && l->turn == who))
 		next_turn(l);
+	l->machine->yield = false;
 	return done;
 }
 
