@@ -28,4 +28,22 @@ enum insn_row_number {
 	ROW_COUNT
 };
 
+/* Rows of each file. */
+enum {
+#define SLOW(...) +1
+#define OP        SLOW
+#define FAST      SLOW
+	ROWS_INT = 0
+#include "cpu/insn_int.def"
+	,
+	ROWS_SYS = 0
+#include "cpu/insn_sys.def"
+	,
+	ROWS_FP = 0
+#include "cpu/insn_fp.def"
+#undef SLOW
+#undef OP
+#undef FAST
+};
+
 #endif

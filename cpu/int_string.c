@@ -118,9 +118,10 @@ enum cpu_step slow_cmps(struct vcpu *c, const struct insn *i)
 	uint64_t a = 0, b = 0;
 	if (finished(c, i))
 		return CPU_DONE;
-	enum cpu_step step = cpu_mem_read(c, i->seg, cut(c->gpr[RSI], i->addrsize), &a, size);
+	/* silicon reads ES:(E)DI first: it is the one that faults when both would */
+	enum cpu_step step = cpu_mem_read(c, SEG_ES, cut(c->gpr[RDI], i->addrsize), &b, size);
 	if (step == CPU_DONE)
-		step = cpu_mem_read(c, SEG_ES, cut(c->gpr[RDI], i->addrsize), &b, size);
+		step = cpu_mem_read(c, i->seg, cut(c->gpr[RSI], i->addrsize), &a, size);
 	if (step != CPU_DONE)
 		return step;
 	alu(c, ALU_CMP, size * 8, a, b, false);

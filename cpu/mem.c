@@ -24,7 +24,8 @@ static bool seg_allows(const struct vcpu *c, enum seg_reg seg, uint64_t off, uns
 	}
 	if ((s->ar & (AR_CODE | AR_EXPAND_DOWN)) == AR_EXPAND_DOWN)
 		return off > s->limit && last <= (s->ar & AR_DB ? UINT32_MAX : 0xffffu);
-	return last <= s->limit;
+	/* a segment of 4 GiB has no end: accesses wrap */
+	return last <= s->limit || s->limit == UINT32_MAX;
 }
 
 enum cpu_step cpu_linear(struct vcpu *c, enum seg_reg seg, uint64_t offset, unsigned size,

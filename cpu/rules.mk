@@ -3,3 +3,13 @@
 ifeq ($(findstring clang,$(CC)),)
 $(B)/cpu/%.o $(B)/ept/%.o: EXTRA += -minline-all-stringops
 endif
+
+# The instruction oracle: emulated against native, every row (tests/insn).
+oracle_src := $(sort $(wildcard tests/insn/*.c))
+$(B)/tests/insn/oracle: $(patsubst %.c,$(B)/%.o,$(oracle_src)) $(B)/cpu.a $(B)/ept.a $(B)/base.a
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+
+ORACLE_STATES ?= 1000000
+oracle: $(B)/tests/insn/oracle
+	$(B)/tests/insn/oracle -n $(ORACLE_STATES)
+.PHONY: oracle
