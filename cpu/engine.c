@@ -228,8 +228,14 @@ static void op_miss(struct vcpu *c, const struct op *o, uint64_t at, enum tlb_wa
 		c->rip = op_rip(c, o);
 		return op_finish(c, o, step);
 	}
+	/* Two accesses of one instruction that share a slot would take turns. */
+	struct engine *en = c->engine;
+	bool turns = en->miss_retired == c->retired && en->miss_at != at &&
+		!((en->miss_at ^ at) >> PAGE_SHIFT & (TLB_SIZE - 1));
+	en->miss_retired = c->retired;
+	en->miss_at = at;
 	const struct tlb_entry *e = &c->tlb->e[at >> PAGE_SHIFT & (TLB_SIZE - 1)];
-	if ((want == TLB_WRITE ? e->write : e->read) == (at & PAGE_MASK) &&
+	if (!turns && (want == TLB_WRITE ? e->write : e->read) == (at & PAGE_MASK) &&
 		at % PAGE_SIZE <= PAGE_SIZE - 8)
 		OP_GO(c, o);
 	return op_fallback(c, o);

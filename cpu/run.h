@@ -80,6 +80,8 @@ struct engine {
 	struct engine_watch_hit hit;
 	bool hit_pending;
 	bool mtf_due; /* an instruction has run since PEND_MTF was set */
+	/* the last TLB miss that went back to the fast path: c->retired and address */
+	uint64_t miss_retired, miss_at;
 };
 
 #define BLOCK_BYTES_MAX ((size_t)160 << 20)
