@@ -32,4 +32,8 @@ void fp_state(struct vcpu *c, struct state *s);
 struct err;
 bool fp_host_init(struct err *e);
 
+/* Takes from a model the features whose instructions this host cannot run. */
+struct cpu_model;
+void fp_host_limit(struct cpu_model *m);
+
 #endif

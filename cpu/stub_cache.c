@@ -1,6 +1,7 @@
 /* Code memory and the stubs in it (cpu/stub.h). */
 #include "cpu/stub.h"
 #include "base/buf.h"
+#include "cpu/fp.h"
 
 #include <cpuid.h>
 #include <stdlib.h>
@@ -90,6 +91,26 @@ void stubs_free(struct stubs *s)
 	if (s->table)
 		munmap(s->table, TABLE_SIZE * sizeof *s->table);
 	free(s);
+}
+
+/* x87 and SSE2 come with every host; the rest follows from its CPUID. */
+void fp_host_limit(struct cpu_model *m)
+{
+	bool asked[FEAT_COUNT] = {false}; /* CPUID is slow on a virtual host */
+	for (unsigned r = 0; r < insn_rows; r++) {
+		unsigned f = insn_table[r].feature;
+		if (!(insn_table[r].attrs & (I_NATIVE | I_AVX)) || !m->feature[f] || asked[f])
+			continue;
+		asked[f] = true;
+		switch (f) {
+#define FEATURE(e, n, leaf, sub, reg, bit)                                                         \
+	case FEAT_##e:                                                                             \
+		m->feature[f] = host_bit(leaf, sub, reg, bit);                                     \
+		break;
+#include "cpu/features.def"
+#undef FEATURE
+		}
+	}
 }
 
 bool stub_host_has(const struct stubs *s, enum cpu_feature f)

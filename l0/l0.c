@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "base/state.h"
+#include "cpu/fp.h"
 #include "l0/nested.h"
 #include "l0/outside.h"
 #include "l0/start.h"
@@ -35,6 +36,9 @@ static bool build(struct l0 *l, struct err *e)
 		return err_set(e, ERR_USAGE, "--cpus is 1 to %u, not %u", L0_VCPUS, l->cfg.vcpus);
 	if (!cpu_model_parse(&l->model, l->cfg.cpu, e) || !l0_options_parse(&l->options, l->cfg.l0, e))
 		return false;
+	if (!fp_host_init(e))
+		return false;
+	fp_host_limit(&l->model);
 	l->model.cpus = l->cfg.vcpus;
 	l->machine = machine_new(&mc, e);
 	if (!l->machine)
