@@ -416,6 +416,7 @@ static enum cpu_step run_step(struct vcpu *c)
 	bool swallow = flags & FLAG_TF && swallows_tf(op_insn(c, b->op));
 	c->ic -= 1;
 	run(c, b->op);
+	e->patch = NULL; /* blocks of one instruction are not linked */
 	if (e->why == RUN_EXIT)
 		return CPU_DONE;
 	/* Shadows end with the instruction after the one that set them. */
@@ -490,6 +491,7 @@ static enum cpu_step boundary(struct vcpu *c)
 	fp_leave(c);
 	clock_set(c->clock, c->clock_base + c->retired);
 	c->pending &= ~mtf;
+	c->engine->patch = NULL; /* an event's handler does not follow the last block */
 	enum cpu_step step = c->pending ? cpu_boundary(c) : CPU_DONE;
 	c->pending |= mtf;
 	return step;
@@ -506,6 +508,7 @@ enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
 		e->end = c->retired + (uint64_t)INT64_MAX / 2;
 	c->mode_changed = true;
 	e->why = RUN_ON;
+	e->patch = NULL;
 	e->hit_pending = false;
 	e->mtf_due = false;
 	for (;;) {
