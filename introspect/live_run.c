@@ -1,0 +1,188 @@
+/* Running the live machine: slices of L0, and what its observer hears. */
+#include "introspect/live_machine.h"
+
+#include <string.h>
+
+static bool heard_record(struct live *v, const struct l0_event *ev)
+{
+	struct exit_record r;
+	if (!(v->wants & WANT_TRANSITIONS))
+		return false;
+	live_record(v, ev->number, ev->record, &r);
+	return v->sink.transition(v->sink.ctx, &r);
+}
+
+static bool heard_vmcs_write(struct live *v, const struct l0_event *ev)
+{
+	int f = vmcs_find((uint32_t)ev->number);
+	const struct nested_vmcs12 *m = v->n ? vmcs12_find(v->n, ev->at) : NULL;
+	if (f < 0 || !m)
+		return false;
+	const struct nested_writer *w = &m->writer[f];
+	struct intro_vmcs_write *out = &v->write[v->writes++ % LIVE_WRITES];
+	*out = (struct intro_vmcs_write){.at = w->at, .encoding = (uint32_t)ev->number,
+		.writer = w->kind == NESTED_BY_SHADOW ? WRITER_SHADOWED :
+			w->kind == NESTED_BY_L0 ? WRITER_L0 :
+			w->kind == NESTED_BY_TOOL ? WRITER_DEBUGGER : WRITER_VMWRITE,
+		.vcpu = ev->vcpu, .vmcs12 = ev->at, .rip = w->rip, .cr3 = w->cr3, .old_value = ev->old,
+		.value = ev->new_};
+	return (v->wants & WANT_VMWRITE) && v->sink.vmwrite(v->sink.ctx, out);
+}
+
+static bool pass_on(struct live *v, const struct l0_event *ev, enum event_kind kind)
+{
+	unsigned level = ev->level >= 2 ? live_level(v, ev->vcpu) : LEVEL_L1;
+	struct event out = {.kind = kind, .at = {level, ev->vcpu}, .position = l0_position(v->l),
+		.address = ev->at, .value = kind == EVENT_VMX_INSN ? ev->number : ev->new_,
+		.old_value = ev->old};
+	return v->sink.event(v->sink.ctx, &out);
+}
+
+static bool heard(void *ctx, const struct l0_event *ev)
+{
+	struct live *v = ctx;
+	switch (ev->kind) {
+	case L0_EV_RECORD:
+		return heard_record(v, ev);
+	case L0_EV_BREAK:
+		v->hit_mark = true;
+		v->hit_vcpu = ev->vcpu;
+		return true;
+	case L0_EV_WATCH:
+		if (!ev->watch)
+			return false;
+		v->hit_watch = true;
+		v->hit_vcpu = ev->vcpu;
+		v->watch = *ev->watch;
+		return true;
+	case L0_EV_VMCS_WRITE:
+		return heard_vmcs_write(v, ev);
+	case L0_EV_VMX_INSN:
+		return pass_on(v, ev, EVENT_VMX_INSN);
+	case L0_EV_EPT_WRITE:
+		return pass_on(v, ev, EVENT_EPT_CHANGE);
+	case L0_EV_MODE:
+		return pass_on(v, ev, EVENT_MODE);
+	default:
+		return false;
+	}
+}
+
+void live_attach(void *ctx, const struct backend_sink *sink)
+{
+	struct live *v = ctx;
+	v->sink = *sink;
+	v->observer = l0_observe(v->l, &(struct l0_observer){
+		.kinds = 1u << L0_EV_BREAK | 1u << L0_EV_WATCH | 1u << L0_EV_VMCS_WRITE,
+		.event = heard, .ctx = v});
+}
+
+void live_want(void *ctx, unsigned wants)
+{
+	static const struct {
+		unsigned want;
+		enum l0_event_kind kind;
+	} map[] = {{WANT_TRANSITIONS, L0_EV_RECORD}, {WANT_VMX_INSN, L0_EV_VMX_INSN},
+		{WANT_EPT_CHANGE, L0_EV_EPT_WRITE}, {WANT_MODE, L0_EV_MODE}};
+	struct live *v = ctx;
+	/* the write ring is always kept: history is asked for afterwards */
+	uint32_t kinds = 1u << L0_EV_BREAK | 1u << L0_EV_WATCH | 1u << L0_EV_VMCS_WRITE;
+	v->wants = wants;
+	for (size_t i = 0; i < sizeof map / sizeof *map; i++)
+		if (wants & map[i].want)
+			kinds |= 1u << map[i].kind;
+	if (v->observer >= 0)
+		v->l->observer[v->observer].kinds = kinds;
+}
+
+static void say_stop(struct live *v, const struct l0_stop *stop, struct backend_ran *out)
+{
+	switch (stop->why) {
+	case L0_POWER_OFF:
+		out->leave = BACKEND_POWEROFF;
+		break;
+	case L0_DEBUG_EXIT:
+		out->leave = BACKEND_EXIT;
+		out->status = (int)((stop->value << 1 | 1) & 0xff);
+		break;
+	case L0_TRIPLE:
+		out->leave = BACKEND_SHUTDOWN;
+		break;
+	case L0_DEAD:
+		out->leave = BACKEND_IDLE;
+		break;
+	case L0_OBSERVER:
+		out->leave = v->hit_mark ? BACKEND_MARK : v->hit_watch ? BACKEND_WATCH : BACKEND_ASKED;
+		break;
+	default:
+		out->leave = BACKEND_SLICE;
+	}
+	out->vcpu = stop->vcpu;
+	if (v->hit_mark || v->hit_watch)
+		out->vcpu = v->hit_vcpu;
+	if (v->hit_watch) {
+		out->watch = v->watch.id;
+		out->address = v->watch.at.v;
+		out->size = v->watch.size;
+		out->write = v->watch.write;
+	}
+}
+
+void live_run(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *out)
+{
+	struct live *v = ctx;
+	struct l0_limits lim = {.retired = l0_retired(v->l) + budget};
+	struct l0_stop stop;
+	uint64_t before = l0_retired(v->l), wake = 0;
+	if (step_vcpu >= 0) {
+		lim.step_vcpu = (unsigned)step_vcpu;
+		lim.step_count = 1;
+	}
+	l0_limits_start(v->l, &lim);
+	v->hit_mark = v->hit_watch = false;
+	*out = (struct backend_ran){.leave = BACKEND_SLICE};
+	switch (l0_run_slice(v->l, &lim, budget, &wake, &stop)) {
+	case L0_SLICE_STOP:
+		say_stop(v, &stop, out);
+		break;
+	case L0_SLICE_WAIT:
+		out->leave = BACKEND_WAIT;
+		out->wake = wake;
+		break;
+	default:
+		break;
+	}
+	out->executed = l0_retired(v->l) - before;
+}
+
+void live_interrupt(void *ctx)
+{
+	l0_interrupt(((struct live *)ctx)->l);
+}
+
+void live_step_over_mark(void *ctx, unsigned vcpu)
+{
+	struct live *v = ctx;
+	v->l->over[vcpu] = true;
+	v->l->over_rip[vcpu] = live_cpu(v, vcpu)->rip;
+}
+
+void live_mark(void *ctx, uint64_t linear, bool on)
+{
+	struct live *v = ctx;
+	if (on)
+		engine_mark(v->l->engine, gva(linear));
+	else
+		engine_unmark(v->l->engine, gva(linear));
+}
+
+unsigned live_watch_add(void *ctx, uint64_t linear, uint64_t len, bool read, bool write)
+{
+	struct live *v = ctx;
+	return engine_watch_add(v->l->engine, &(struct engine_watch){gva(linear), len, read, write});
+}
+
+void live_watch_del(void *ctx, unsigned id)
+{
+	engine_watch_del(((struct live *)ctx)->l->engine, id);
+}
