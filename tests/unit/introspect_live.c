@@ -1,0 +1,331 @@
+/* The live backend on our own L1: what it shows is what the run did, and
+ * looking changes nothing. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "cpu/fp.h"
+#include "introspect/autopsy.h"
+#include "introspect/exits.h"
+#include "introspect/expr.h"
+#include "introspect/live.h"
+#include "introspect/machine.h"
+#include "introspect/memory.h"
+#include "introspect/regs.h"
+#include "introspect/run.h"
+#include "introspect/symbols.h"
+#include "introspect/vmcs.h"
+#include "introspect/walk.h"
+#include "l0/l0.h"
+
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct run {
+	char image[4200];
+	struct l0 *l;
+	struct intro *s;
+};
+
+static void start(struct run *r, const char *args, const char *l0)
+{
+	struct err e = {0};
+	char self[4096] = "";
+	assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
+	snprintf(r->image, sizeof r->image, "%s/../../guests/l1.elf", dirname(self));
+	struct l0_config cfg = {.mem = 128u << 20, .vcpus = 1, .l0 = l0,
+		.load = {.kind = LOAD_MULTIBOOT, .kernel = r->image, .append = args}};
+	if (!(r->l = l0_new(&cfg, &e)))
+		fail_msg("%s", e.msg);
+	r->s = live_session(r->l);
+}
+
+static void end(struct run *r)
+{
+	intro_free(r->s);
+	l0_free(r->l);
+}
+
+static const struct stop_event *go(struct intro *s)
+{
+	struct err e = {0};
+	if (!intro_continue(s, &e))
+		fail_msg("%s", e.msg);
+	return intro_run(s);
+}
+
+static unsigned catch(struct intro *s, enum stop_kind kind, uint32_t reason)
+{
+	struct stop st;
+	struct err e = {0};
+	stop_init(&st, kind, 0);
+	st.reason = reason;
+	unsigned id = intro_stop_add(s, &st, &e);
+	assert_true(id);
+	return id;
+}
+
+static struct state_hash hash_of(struct run *r)
+{
+	struct state_hash h;
+	struct err e = {0};
+	assert_true(intro_hash(r->s, &h, &e));
+	return h;
+}
+
+static void test_levels_and_registers(void **ctx)
+{
+	struct run r;
+	struct intro_level l[4];
+	uint64_t rip, cr3;
+	struct reg_value v;
+	(void)ctx;
+	start(&r, "storm", NULL);
+	assert_int_equal(intro_levels(r.s, l, 4), 1);
+	catch(r.s, STOP_ENTRY, UINT32_MAX);
+	assert_int_equal(go(r.s)->at.level, 2);
+	assert_int_equal(intro_levels(r.s, l, 4), 2);
+	assert_true(l[1].alive && l[1].entries == 1);
+	const struct place l1 = {1, 0}, l2 = {2, 0};
+	assert_int_equal(intro_place_state(r.s, l1), PLACE_SAVED);
+	assert_true(intro_reg_u64(r.s, l2, R_RIP, &rip));
+	assert_int_equal(rip, intro_last_stop(r.s)->rip);
+	assert_true(intro_reg_u64(r.s, l1, R_CR3, &cr3)); /* HOST_CR3 */
+	assert_false(intro_reg(r.s, l1, R_RAX, &v));      /* L2's for now */
+	assert_true(intro_reg(r.s, l2, R_XMM0, &v));
+	assert_true(go(r.s)->at.level == 2); /* the next entry: L2 has exited meanwhile */
+	intro_step(r.s, l2, STEP_THROUGH, 1, NULL);
+	intro_run(r.s);
+	end(&r);
+}
+
+/* Each transition of a run is in the ring, and the statistics add up. */
+static void test_exits(void **ctx)
+{
+	struct run r;
+	struct exit_totals t;
+	struct exit_stat top[16];
+	struct exit_filter f;
+	struct err e = {0};
+	(void)ctx;
+	start(&r, "storm", NULL);
+	assert_int_equal(go(r.s)->why, WHY_EXIT);
+	assert_int_equal(intro_last_stop(r.s)->status, 1);
+	intro_exit_totals(r.s, &t);
+	assert_int_equal(t.to_l1, 2032);
+	assert_int_equal(t.entries, 2032);
+	assert_int_equal(t.exits[1] + t.exits[2] + t.entries, t.transitions);
+	assert_true(exit_filter_parse(r.s, "level=l2 reason=IO_INSTRUCTION kind=reflect", &f, &e));
+	assert_int_equal(intro_exit_stats(r.s, &f, 0, top, 16), 1);
+	assert_int_equal(top[0].count, 2000);
+	assert_true(top[0].cost > 0);
+	end(&r);
+}
+
+static void test_breakpoint_in_l2_only(void **ctx)
+{
+	struct run r;
+	struct stop st;
+	struct err e = {0};
+	(void)ctx;
+	start(&r, "storm", NULL);
+	catch(r.s, STOP_ENTRY, UINT32_MAX);
+	uint64_t pc = go(r.s)->rip;
+	intro_stop_del_owner(r.s, OWNER_USER, UINT32_MAX);
+	stop_init(&st, STOP_BREAK, 1); /* L2's address, L1's level: never hits */
+	st.address = pc + 7;
+	assert_true(intro_stop_add(r.s, &st, &e));
+	stop_init(&st, STOP_EXIT, 2);
+	st.once = true;
+	assert_true(intro_stop_add(r.s, &st, &e));
+	const struct stop_event *ev = go(r.s);
+	assert_int_equal(ev->kind, STOP_EXIT);
+	end(&r);
+}
+
+/* stepi on an exiting instruction of L2 stops at L1's HOST_RIP, and stepi on
+ * VMRESUME at L2's next instruction. */
+static void test_steps_through_the_boundary(void **ctx)
+{
+	struct run r;
+	struct err e = {0};
+	struct intro_vmcs_value host;
+	struct insn_text t;
+	(void)ctx;
+	start(&r, "storm", NULL);
+	catch(r.s, STOP_EXIT, 30);
+	struct place at = go(r.s)->at;
+	at = intro_here(r.s); /* the exit has been reflected: L1 */
+	intro_stop_del_owner(r.s, OWNER_USER, UINT32_MAX);
+	assert_int_equal(at.level, 1);
+	assert_true(intro_vmcs_get(r.s, at, INTRO_VMCS12, 0x6c16, &host, &e));
+	uint64_t pc;
+	assert_true(intro_pc(r.s, at, &pc));
+	assert_int_equal(pc, host.value);
+	unsigned steps = 0;
+	while (intro_here(r.s).level == 1 && steps++ < 2000) {
+		intro_pc(r.s, at, &pc);
+		assert_int_equal(intro_disas(r.s, at, pc, 0, &t, 1, &e), 1);
+		assert_true(intro_step(r.s, at, STEP_THROUGH, 1, &e));
+		assert_int_equal(intro_run(r.s)->why, WHY_STEP);
+	}
+	assert_non_null(strstr(t.text, "vmresume"));
+	assert_int_equal(intro_last_stop(r.s)->at.level, 2);
+	/* within L2: over the exit of the next IN */
+	struct place l2 = intro_here(r.s);
+	uint64_t exits = 0, first;
+	for (int i = 0; i < 40 && exits < 3; i++) {
+		assert_true(intro_step(r.s, l2, STEP_WITHIN, 1, &e));
+		assert_int_equal(intro_run(r.s)->at.level, 2);
+		intro_exits_range(r.s, &first, &exits);
+	}
+	end(&r);
+}
+
+static void test_autopsy_names_the_planted_errors(void **ctx)
+{
+	struct run r;
+	struct autopsy *x = calloc(1, sizeof *x);
+	struct err e = {0};
+	(void)ctx;
+	start(&r, "entry", NULL);
+	go(r.s);
+	if (!intro_autopsy(r.s, (struct place){1, 0}, false, x, &e))
+		fail_msg("%s", e.msg);
+	assert_int_equal(x->kind, AUTOPSY_ENTRY_FAIL);
+	assert_int_equal(x->reason, 33);
+	assert_int_equal(x->findings, 3);
+	for (unsigned i = 0; i < x->findings; i++) {
+		assert_true(x->finding[i].fields && x->finding[i].field[0].written);
+		assert_non_null(x->finding[i].section);
+	}
+	free(x);
+	end(&r);
+}
+
+/* Every page that L2's walk says it reads, memory reads too. */
+static void test_walks_agree_with_memory(void **ctx)
+{
+	struct run r;
+	struct err e = {0};
+	(void)ctx;
+	start(&r, "storm", NULL);
+	catch(r.s, STOP_ENTRY, UINT32_MAX);
+	go(r.s);
+	const struct place l2 = {2, 0};
+	unsigned mapped = 0;
+	for (uint64_t at = 0; at < 0x400000; at += 0x1000) {
+		struct intro_walk w;
+		struct walk_access read = {0};
+		uint64_t a = 0, b = 0;
+		assert_true(intro_walk(r.s, l2, SPACE_VIRTUAL, at, &read, &w, &e));
+		bool ok = intro_read_uint(r.s, l2, SPACE_VIRTUAL, at, 8, &a);
+		assert_int_equal(ok, w.outcome == WALK_ACCESS_OK);
+		if (!ok)
+			continue;
+		assert_true(intro_read_uint(r.s, l2, SPACE_HOST, w.host.v, 8, &b));
+		assert_int_equal(a, b);
+		mapped++;
+	}
+	assert_true(mapped > 10);
+	end(&r);
+}
+
+static void test_origin_covers_every_field(void **ctx)
+{
+	struct run r;
+	struct err e = {0};
+	(void)ctx;
+	start(&r, "storm", NULL);
+	catch(r.s, STOP_ENTRY, UINT32_MAX);
+	go(r.s);
+	for (unsigned i = 0; i < intro_field_count(); i++) {
+		const struct intro_field *f = intro_field_at(i);
+		struct intro_vmcs_origin o;
+		assert_true(intro_vmcs_origin(r.s, (struct place){2, 0}, f->encoding, &o, &e));
+		uint64_t all = f->size == 8 ? ~UINT64_C(0) : (UINT64_C(1) << 8 * f->size) - 1;
+		assert_int_equal(o.from_l1 | o.from_l0 | o.merged | o.computed, all);
+		assert_int_equal(o.from_l1 & o.from_l0, 0);
+		assert_non_null(o.rule);
+	}
+	end(&r);
+}
+
+/* The same guest alone, and stopped and stepped and asked about everything. */
+static void test_looking_changes_nothing(void **ctx)
+{
+	struct run r;
+	struct err e = {0};
+	(void)ctx;
+	start(&r, "storm", NULL);
+	go(r.s);
+	struct state_hash alone = hash_of(&r);
+	end(&r);
+
+	start(&r, "storm", NULL);
+	unsigned id = catch(r.s, STOP_EXIT, 30);
+	for (int i = 0; i < 200; i++) {
+		struct intro_walk w;
+		struct walk_access a = {.write = true};
+		struct reg_value v;
+		struct frame f[8];
+		struct intro_vmcs_value value;
+		const struct stop_event *ev = go(r.s);
+		assert_int_equal(ev->why, WHY_STOP);
+		intro_walk(r.s, ev->at, SPACE_VIRTUAL, ev->rip, &a, &w, &e);
+		for (enum reg_id k = 0; k < R_COUNT; k++)
+			intro_reg(r.s, ev->at, k, &v);
+		intro_backtrace(r.s, ev->at, f, 8);
+		for (unsigned k = 0; k < intro_field_count(); k++)
+			for (int w2 = 0; w2 < INTRO_VMCS_COUNT; w2++)
+				intro_vmcs_get(r.s, ev->at, w2, intro_field_at(k)->encoding, &value, NULL);
+		assert_true(intro_step(r.s, intro_here(r.s), i & 1 ? STEP_THROUGH : STEP_WITHIN, 5, &e));
+		intro_run(r.s);
+	}
+	intro_stop_del(r.s, id);
+	while (!intro_last_stop(r.s)->over)
+		go(r.s);
+	struct state_hash looked = hash_of(&r);
+	assert_true(alone.lo == looked.lo && alone.hi == looked.hi);
+	end(&r);
+}
+
+/* A register write is an entry of the input log. */
+static void test_changes_are_logged(void **ctx)
+{
+	struct run r;
+	struct err e = {0};
+	uint64_t v;
+	(void)ctx;
+	start(&r, "storm", NULL);
+	catch(r.s, STOP_ENTRY, UINT32_MAX);
+	struct place at = go(r.s)->at;
+	size_t before = intro_inputs(r.s);
+	assert_true(intro_set_reg_u64(r.s, at, R_R15, 0x1234, &e));
+	assert_true(intro_reg_u64(r.s, at, R_R15, &v) && v == 0x1234);
+	assert_true(intro_vmcs_set(r.s, at, INTRO_VMCS12, 0x6c14, 0x5678, &e));
+	assert_int_equal(intro_inputs(r.s), before + 2);
+	end(&r);
+}
+
+int main(void)
+{
+	struct err e = {0};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_levels_and_registers),
+		cmocka_unit_test(test_exits), cmocka_unit_test(test_breakpoint_in_l2_only),
+		cmocka_unit_test(test_steps_through_the_boundary),
+		cmocka_unit_test(test_autopsy_names_the_planted_errors),
+		cmocka_unit_test(test_walks_agree_with_memory),
+		cmocka_unit_test(test_origin_covers_every_field),
+		cmocka_unit_test(test_looking_changes_nothing), cmocka_unit_test(test_changes_are_logged)};
+	if (!fp_host_init(&e)) {
+		fprintf(stderr, "%s\n", e.msg);
+		return 1;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
