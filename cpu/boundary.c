@@ -159,8 +159,15 @@ static enum cpu_step take_highest(struct vcpu *c)
 		vcpu_unpend(c, PEND_MTF);
 		CPU_TRY(cpu_intercepted(c, EV_MTF, NULL, 0));
 	}
-	if ((p & PEND_DB) && !c->movss_shadow)
+	if ((p & PEND_DB) && c->movss_shadow) {
+		/* The load of SS loses its own single-step trap; data breakpoints
+		 * that it met are held for one instruction. */
+		c->pending_db &= ~UINT64_C(0x4000);
+		if (!c->pending_db)
+			vcpu_unpend(c, PEND_DB);
+	} else if (p & PEND_DB) {
 		return take_trap(c);
+	}
 	if (p & PEND_TIMER)
 		CPU_TRY(cpu_intercepted(c, EV_PREEMPTION_TIMER, NULL, 0));
 	return take_lower(c, false);

@@ -135,8 +135,12 @@ void seg_drop_inner(struct vcpu *c)
 		const struct seg *s = &c->seg[data[n]];
 		bool conforming = (s->ar & AR_CODE) && (s->ar & AR_CONFORMING);
 
-		/* a null selector keeps its base: FS and GS of 64-bit programs */
-		if (!sel_null(s->sel) && !conforming && seg_dpl(s) < c->cpl)
-			seg_set_null(c, data[n], 0);
+		/* a segment that is or becomes null keeps its base here, which FS and
+		 * GS go on using in 64-bit mode */
+		if (!sel_null(s->sel) && !conforming && seg_dpl(s) < c->cpl) {
+			struct seg null = {.base = s->base, .ar = AR_UNUSABLE};
+
+			seg_set(c, data[n], &null);
+		}
 	}
 }
