@@ -487,6 +487,7 @@ static enum cpu_step boundary(struct vcpu *c)
 {
 	/* The monitor trap flag acts after an instruction, not before the first. */
 	uint32_t mtf = c->engine->mtf_due ? 0 : c->pending & PEND_MTF;
+	c->engine->patch = NULL; /* the next block may be a handler's */
 	flags_sync(c);
 	fp_leave(c);
 	clock_set(c->clock, c->clock_base + c->retired);
@@ -507,6 +508,7 @@ enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
 	if (e->end - c->retired > (uint64_t)INT64_MAX / 2)
 		e->end = c->retired + (uint64_t)INT64_MAX / 2;
 	c->mode_changed = true;
+	e->patch = NULL;
 	e->why = RUN_ON;
 	e->patch = NULL;
 	e->hit_pending = false;
