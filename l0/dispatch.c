@@ -138,9 +138,11 @@ static void exit_l1(struct nested_vcpu *nv)
 	struct vmx_exit x = vmx_of(c)->exit;
 	uint64_t rip = c->rip;
 	nested_l1_fn *fn = l1_handler[x.reason & 0xffff];
-	enum cpu_step step = (fn ? fn : l1_unexpected)(nv, &x);
 	struct cpu_fault fault;
+	enum cpu_step step;
 
+	nv->detail = record_detail(nv, &x);
+	step = (fn ? fn : l1_unexpected)(nv, &x);
 	if (step == CPU_EXIT)
 		return;
 	record_l1_handled(nv, &x, rip);

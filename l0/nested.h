@@ -87,6 +87,7 @@ struct nested_vcpu {
 	uint64_t eptp12;             /* in use by VMCS02; 0 without EPT12 */
 	uint64_t cause;              /* ring number of the L2 exit that L1 handles; RING_NONE */
 	uint64_t cause_retired;      /* L1's count at that reflection */
+	uint64_t detail;             /* of L1's exit in progress, for the ring: what it is about */
 	bool init_blocked;           /* an INIT waits for VMXOFF */
 };
 
@@ -196,6 +197,8 @@ void nested_abort(struct nested_vcpu *nv, enum vmx_abort indicator);
 struct vmx_check_ctx nested_check_ctx(const struct nested_vcpu *nv, const struct vmcs *v);
 
 /* --- nested_record.c: the exit ring */
+/* What an exit is about: address, port, MSR, vector, register, leaf. */
+uint64_t record_detail(const struct nested_vcpu *nv, const struct vmx_exit *x);
 void record_l1_handled(struct nested_vcpu *nv, const struct vmx_exit *x, uint64_t rip);
 void record_l2_handled(struct nested_vcpu *nv, const struct vmx_exit *x);
 void record_reflected(struct nested_vcpu *nv, const struct vmx_exit *x);

@@ -46,12 +46,15 @@ static struct vmx_operand operand(const struct nested_vcpu *nv, const struct vmx
 	return vmx_operand(nv->c, x->insn_info, x->qualification);
 }
 
-static enum cpu_step read_memory(
-	struct nested_vcpu *nv, const struct vmx_exit *x, void *out, unsigned size)
+/* The pointer operand of VMXON, VMPTRLD and VMCLEAR. */
+static enum cpu_step read_pointer(struct nested_vcpu *nv, const struct vmx_exit *x, uint64_t *p)
 {
 	struct vmx_operand o = operand(nv, x);
+	enum cpu_step step = cpu_mem_read(nv->c, o.seg, o.offset, p, sizeof(*p));
 
-	return cpu_mem_read(nv->c, o.seg, o.offset, out, size);
+	if (step == CPU_DONE)
+		nv->detail = *p;
+	return step;
 }
 
 /* A VMCS or VMXON pointer: page-aligned, within the physical address width. */
@@ -88,7 +91,7 @@ enum cpu_step l1_vmxon(struct nested_vcpu *nv, const struct vmx_exit *x)
 				vm_fail(nv, INSN_ERROR_VMXON_IN_ROOT);
 	if (!vmxon_allowed(c))
 		return cpu_raise_error(c, VEC_GP, 0);
-	step = read_memory(nv, x, &p, 8);
+	step = read_pointer(nv, x, &p);
 	if (step != CPU_DONE)
 		return step;
 	if (!pointer_ok(nv, p) || revision_at(nv, p) != VMCS_REVISION)
@@ -122,7 +125,7 @@ enum cpu_step l1_vmclear(struct nested_vcpu *nv, const struct vmx_exit *x)
 	uint32_t clear = 0;
 	uint64_t p;
 
-	if (step != CPU_DONE || (step = read_memory(nv, x, &p, 8)) != CPU_DONE)
+	if (step != CPU_DONE || (step = read_pointer(nv, x, &p)) != CPU_DONE)
 		return step;
 	if (!pointer_ok(nv, p))
 		return vm_fail(nv, INSN_ERROR_VMCLEAR_INVALID_ADDRESS);
@@ -144,7 +147,7 @@ enum cpu_step l1_vmptrld(struct nested_vcpu *nv, const struct vmx_exit *x)
 	uint32_t revision;
 	uint64_t p;
 
-	if (step != CPU_DONE || (step = read_memory(nv, x, &p, 8)) != CPU_DONE)
+	if (step != CPU_DONE || (step = read_pointer(nv, x, &p)) != CPU_DONE)
 		return step;
 	if (!pointer_ok(nv, p))
 		return vm_fail(nv, INSN_ERROR_VMPTRLD_INVALID_ADDRESS);
@@ -172,10 +175,11 @@ enum cpu_step l1_vmptrst(struct nested_vcpu *nv, const struct vmx_exit *x)
 }
 
 /* The field operand; outside 64-bit mode its upper half does not count. */
-static uint32_t field_operand(const struct nested_vcpu *nv, const struct vmx_operand *o)
+static uint32_t field_operand(struct nested_vcpu *nv, const struct vmx_operand *o)
 {
 	uint64_t e = nv->c->gpr[o->reg2];
 
+	nv->detail = e;
 	return cpu_64bit(nv->c) && e >> 32 ? UINT32_MAX : (uint32_t)e;
 }
 
@@ -264,6 +268,7 @@ static enum cpu_step descriptor(
 	*type = nv->c->gpr[o.reg2];
 	if (!cpu_64bit(nv->c))
 		*type = (uint32_t)*type;
+	nv->detail = *type;
 	return cpu_mem_read(nv->c, o.seg, o.offset, d, 16);
 }
 

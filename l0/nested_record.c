@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* What the reason is about: address, port, MSR, vector, register, leaf. */
-static uint64_t detail(const struct nested_vcpu *nv, const struct vmx_exit *x)
+uint64_t record_detail(const struct nested_vcpu *nv, const struct vmx_exit *x)
 {
 	switch (x->reason & 0xffff) {
 	case EXIT_REASON_CPUID:
@@ -42,7 +41,7 @@ static uint64_t put(struct nested_vcpu *nv, const struct vmx_exit *x, struct rin
 	r->intr_info = x->intr_info;
 	r->insn_len = x->insn_len;
 	r->qualification = x->qualification;
-	r->detail = detail(nv, x);
+	r->detail = r->from == 1 ? nv->detail : record_detail(nv, x);
 	r->vmcs12 = nv->cur ? nv->cur->at : UINT64_MAX;
 	memcpy(regs.gpr, nv->c->gpr, sizeof(regs.gpr));
 	regs.rflags = nv->c->rflags;
