@@ -12,7 +12,7 @@ bool cpu_interrupts_open(const struct vcpu *c)
 
 bool cpu_nmi_open(const struct vcpu *c)
 {
-	return !c->nmi_blocked && !c->movss_shadow;
+	return !c->nmi_blocked && !c->movss_shadow && !c->sti_shadow;
 }
 
 static void wake(struct vcpu *c)

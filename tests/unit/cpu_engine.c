@@ -60,6 +60,25 @@ static void stops_at_any_count(void **state)
 	assert_int_equal(b->c->gpr[RAX], 500500);
 }
 
+/* nop; jmp 1f; 1: inc eax; hlt; inc ecx; hlt: a slice ends with the jump, and
+ * what runs next is not what follows it. */
+static void links_follow_the_code(void **state)
+{
+	struct bare *b = *state;
+	CODE(b, 0x90, 0xeb, 0x00, 0xff, 0xc0, 0xf4, 0xff, 0xc1, 0xf4);
+	uint64_t start = b->c->rip;
+	b->c->gpr[RAX] = b->c->gpr[RCX] = 0;
+	assert_int_equal(engine_run(b->c, 2), LEAVE_SLICE);
+	b->c->rip = start + 6;
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	assert_int_equal(b->c->gpr[RCX], 1);
+	b->c->rip = start;
+	b->c->activity = ACTIVITY_ACTIVE;
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	assert_int_equal(b->c->gpr[RAX], 1);
+	assert_int_equal(b->c->gpr[RCX], 1);
+}
+
 static void memory_and_stack(void **state)
 {
 	struct bare *b = *state;
@@ -206,7 +225,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(runs_a_loop), T(stops_at_any_count), T(memory_and_stack), T(page_fault_is_precise),
+		T(runs_a_loop), T(stops_at_any_count), T(links_follow_the_code),
+		T(memory_and_stack), T(page_fault_is_precise),
 		T(code_that_patches_its_block), T(marks_stop_before), T(watches_stop_after),
 		T(trap_flag_steps), T(counts_each_repetition), T(unknown_opcode),
 		T(real_mode_wraps_and_limits),
