@@ -123,5 +123,7 @@ void trace_update(struct intro *s);
 /* symbols.c */
 struct symbols *symbols_new(void);
 void symbols_free(struct symbols *y);
+/* kallsyms.c: looks for a kernel's table when the level seems to run one. */
+void symbols_auto(struct intro *s, struct place at);
 
 #endif

@@ -112,6 +112,7 @@ static enum run_result stopped(struct intro *s)
 	intro_pc(s, ev->at, &ev->rip);
 	s->last = *ev;
 	plan_clear(s);
+	symbols_auto(s, ev->at);
 	if (ev->stop) {
 		const struct stop *st = intro_stop(s, ev->stop);
 		if (st && st->once)
