@@ -1,6 +1,7 @@
 #include "app/run.h"
 #include "base/err.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ static void usage(FILE *f)
 
 int main(int argc, char **argv)
 {
+	setlocale(LC_CTYPE, "");
 	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
 		usage(stdout);
 		return 0;

@@ -239,6 +239,7 @@ static bool apply(struct options *o, enum option id, const char *value, unsigned
 		return parse_date(value, &m->rtc) ||
 		       bad(e, r, value, "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS is wanted");
 	case OPT_GDB: return add(&o->gdb, r, value, e);
+	case OPT_GDB_OWNS: o->gdb_owns = true; return true;
 	case OPT_PLUGIN: return add(&o->plugins, r, value, e);
 	case OPT_CONTROL: o->control = value; return true;
 	case OPT_TUI: o->tui = true; return true;

@@ -16,7 +16,7 @@ struct option_list {
 
 struct options {
 	struct l0_config machine;
-	bool pace_given, batch, tui, json, help;
+	bool pace_given, batch, tui, json, help, gdb_owns;
 	struct option_list gdb, plugins;
 	/* -c and -x in the order given. */
 	struct {
