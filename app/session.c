@@ -6,10 +6,12 @@
 #include "introspect/expr.h"
 #include "introspect/live.h"
 #include "introspect/machine.h"
+#include "introspect/symbols.h"
 #include "tui/tui.h"
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -251,6 +253,30 @@ static bool settings(struct session *ss, struct err *e)
 	return ok;
 }
 
+/* Names of the guest's own file, where it has some: an ELF file, or the demo's
+ * image, which is written where a path leads to it. */
+static void load_symbols(struct session *ss)
+{
+	const struct load_config *load = &ss->o->machine.load;
+	char path[64];
+	if (!load->image) {
+		if (load->kernel)
+			intro_symbols_load(ss->s, LEVEL_L1, load->kernel, 0, NULL);
+		return;
+	}
+	char dir[] = "/tmp/nestscope-XXXXXX";
+	if (!mkdtemp(dir))
+		return;
+	snprintf(path, sizeof(path), "%s/l1.elf", dir);
+	FILE *f = fopen(path, "we");
+	if (f && fwrite(load->image, load->image_size, 1, f) == 1 && !fflush(f))
+		intro_symbols_load(ss->s, LEVEL_L1, path, 0, NULL);
+	if (f)
+		fclose(f);
+	unlink(path);
+	rmdir(dir);
+}
+
 static bool open_session(struct session *ss, struct options *o, struct err *e)
 {
 	ss->l = l0_new(&o->machine, e);
@@ -263,6 +289,7 @@ static bool open_session(struct session *ss, struct options *o, struct err *e)
 	ss->shell.json = o->json;
 	log_sink(ss->l->log, print_log, ss);
 	catch_signals(ss);
+	load_symbols(ss);
 	return settings(ss, e) && fronts_open(ss, e);
 }
 

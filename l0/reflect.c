@@ -139,8 +139,8 @@ void reflect(struct nested_vcpu *nv, const struct vmx_exit *x)
  * of the exit information only reason and qualification are written. */
 void reflect_entry_failure(struct nested_vcpu *nv, uint32_t reason, uint64_t qualification)
 {
-	nv->cur->v.v[VMCS_VM_EXIT_REASON] = reason | EXIT_REASON_ENTRY_FAILURE;
-	nv->cur->v.v[VMCS_EXIT_QUALIFICATION] = qualification;
-	note_reflection(nv);
+	/* Guest state is not saved: its fields keep their last writer. */
+	vmcs12_put(nv, VMCS_VM_EXIT_REASON, reason | EXIT_REASON_ENTRY_FAILURE, NESTED_BY_L0);
+	vmcs12_put(nv, VMCS_EXIT_QUALIFICATION, qualification, NESTED_BY_L0);
 	resume_l1(nv);
 }
