@@ -182,7 +182,11 @@ enum cpu_step cpu_boundary(struct vcpu *c)
 		c->leave = LEAVE_KICK;
 		return CPU_LEAVE;
 	}
-	s = take_highest(c);
+	uint64_t rip;
+	do { /* what still pends comes before the handler's first instruction */
+		rip = c->rip;
+		s = take_highest(c);
+	} while (s == CPU_DONE && c->rip != rip && c->pending && c->activity == ACTIVITY_ACTIVE);
 	if (s == CPU_DONE && c->activity == ACTIVITY_WAIT_SIPI && (c->pending & PEND_SIPI))
 		s = take_sipi(c);
 	if (s == CPU_DONE && c->activity != ACTIVITY_ACTIVE) {

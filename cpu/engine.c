@@ -162,6 +162,8 @@ void op_finish(struct vcpu *c, const struct op *o, enum cpu_step step)
 		return;
 	case CPU_FAULT:
 	case CPU_EXIT:
+		if (step == CPU_EXIT)
+			c->next_rip = c->rip + o->len; /* VM-exit instruction length */
 		c->ic += o->left;
 		e->why = step == CPU_FAULT ? RUN_FAULT : RUN_EXIT;
 		return;

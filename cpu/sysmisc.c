@@ -90,6 +90,7 @@ enum cpu_step sys_rdtscp(struct vcpu *c, const struct insn *i)
 
 enum cpu_step sys_rdpid(struct vcpu *c, const struct insn *i)
 {
+	CPU_TRY(cpu_intercepted(c, EV_RDPID, i, 0));
 	gpr_write(c, &i->op[0], (uint32_t)c->msr.tsc_aux);
 	return CPU_DONE;
 }

@@ -443,7 +443,8 @@ static bool ept_translate(struct fill *f, uint64_t at, const struct walk_access 
 		struct cpu_ept_fault ef = {.misconfig = st == WALK_MISCONFIG,
 			.qualification = st == WALK_MISCONFIG ? 0 : r.error,
 			.gpa = gpa(at),
-			.gva = gva(f->va)};
+			.gva = gva(f->va),
+			.ve_suppress = r.ve_suppress};
 		e->tag = 0;
 		fp_leave(c);
 		f->step = c->hooks->ept_fault(c, &ef);

@@ -54,6 +54,8 @@ static void take_exit_information(struct nested_vcpu *nv, const struct vmx_exit 
 	to[VMCS_VM_EXIT_INSTRUCTION_LEN] = x->insn_len;
 	to[VMCS_VMX_INSTRUCTION_INFO] = x->insn_info;
 	to[VMCS_VM_ENTRY_INTR_INFO_FIELD] &= ~(uint64_t)INTR_VALID;
+	if (vmx_of(nv->c)->shadow_error) /* of a VMREAD or VMWRITE that L1's shadow VMCS served */
+		to[VMCS_VM_INSTRUCTION_ERROR] = vmx_of(nv->c)->shadow_error;
 	for (unsigned f = VMCS_IO_RCX; f <= VMCS_IO_RIP; f++)
 		to[f] = nv->vmcs02.v[f];
 }

@@ -9,7 +9,7 @@
 
 enum { VAPIC_ID = 0x20, VAPIC_TPR = 0x80, VAPIC_PPR = 0xa0, VAPIC_EOI = 0xb0, VAPIC_LDR = 0xd0,
 	VAPIC_DFR = 0xe0, VAPIC_SVR = 0xf0, VAPIC_ISR = 0x100, VAPIC_TMR = 0x180,
-	VAPIC_IRR = 0x200, VAPIC_ESR = 0x280, VAPIC_CMCI = 0x2f0, VAPIC_ICR = 0x300,
+	VAPIC_IRR = 0x200, VAPIC_ESR = 0x280, VAPIC_ICR = 0x300,
 	VAPIC_ICR2 = 0x310, VAPIC_LVT = 0x320, VAPIC_TIMER = 0x380, VAPIC_DIVIDE = 0x3e0 };
 
 static uint32_t reg_get(const struct vmx_cpu *x, unsigned at)
@@ -191,7 +191,7 @@ static bool readable(const struct vmx_cpu *x, unsigned reg)
 		return false;
 	switch (reg) {
 	case VAPIC_ID: case 0x30: case VAPIC_EOI: case VAPIC_LDR: case VAPIC_DFR:
-	case VAPIC_SVR: case VAPIC_ESR: case VAPIC_CMCI: case VAPIC_ICR: case VAPIC_ICR2:
+	case VAPIC_SVR: case VAPIC_ESR: case VAPIC_ICR: case VAPIC_ICR2:
 	case VAPIC_TIMER: case VAPIC_DIVIDE:
 		return true;
 	default:
@@ -211,7 +211,7 @@ static bool writable(const struct vmx_cpu *x, unsigned reg)
 		return false;
 	switch (reg) {
 	case VAPIC_ID: case VAPIC_LDR: case VAPIC_DFR: case VAPIC_SVR: case VAPIC_ESR:
-	case VAPIC_CMCI: case VAPIC_ICR2: case VAPIC_TIMER: case VAPIC_DIVIDE:
+	case VAPIC_ICR2: case VAPIC_TIMER: case VAPIC_DIVIDE:
 		return true;
 	default:
 		return reg >= VAPIC_LVT && reg <= 0x370;
@@ -235,6 +235,8 @@ static void written(struct vcpu *c, unsigned offset)
 		(reg_get(x, VAPIC_ICR) & 0xcc000) == 0x44000 && (reg_get(x, VAPIC_ICR) & 0xf0)) {
 		/* fixed, edge, asserted, to self */
 		self_ipi_virtualize(c, reg_get(x, VAPIC_ICR));
+	} else if (reg == VAPIC_ICR2) {
+		reg_set(x, VAPIC_ICR2, reg_get(x, VAPIC_ICR2) & 0xff000000);
 	} else {
 		vmx_record_trap(c, EXIT_REASON_APIC_WRITE, offset);
 	}

@@ -54,7 +54,7 @@ struct vmx_caps {
 	bool private_rules; /* UNRESTRICTED_NO_EPT may be used (never for L1) */
 };
 
-#define VMX_TIMER_SHIFT 5 /* the preemption timer counts at TSC >> 5 */
+#define VMX_TIMER_SHIFT 2 /* the preemption timer counts at TSC >> 2 */
 #define VMX_MSR_LIST_MAX 512
 
 /* Everything that the architecture's rows offer. */

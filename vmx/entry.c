@@ -199,6 +199,7 @@ enum vmx_entry vmx_enter(struct vcpu *c, struct vmcs *v, struct vmcs *shadow, bo
 	x->vmcs = v;
 	x->shadow = shadow;
 	x->exiting = false;
+	x->shadow_error = 0;
 	find_pages(c, x, v);
 	vmx_load_guest_state(c, v);
 	set_nonroot(c, x, v);

@@ -69,6 +69,20 @@ static void report_unblocking(struct vcpu *c, struct vmx_exit *x)
 		x->qualification |= BIT(12);
 }
 
+/* Processors report the length for faults on data accesses too (hypervisors
+ * skip the instruction with it); next_rip is what the engine left. */
+static void add_length(const struct vcpu *c, struct vmx_exit *x)
+{
+	bool fetch = x->reason == EXIT_REASON_EPT_VIOLATION ? x->qualification & BIT(2) : false;
+	uint64_t len = c->next_rip - c->rip;
+
+	if (x->insn_len || fetch || (x->idt_info & INTR_VALID) || len > 15)
+		return;
+	if (x->reason == EXIT_REASON_EPT_VIOLATION || x->reason == EXIT_REASON_EPT_MISCONFIG ||
+		x->reason == EXIT_REASON_APIC_ACCESS || x->reason == EXIT_REASON_PML_FULL)
+		x->insn_len = len;
+}
+
 const struct vmx_exit *vmx_exit_complete(struct vcpu *c)
 {
 	struct vmx_cpu *x = vmx_of(c);
@@ -80,6 +94,7 @@ const struct vmx_exit *vmx_exit_complete(struct vcpu *c)
 	x->exits++;
 	report_unblocking(c, &x->exit);
 	c->iret_unblocked_nmi = false;
+	add_length(c, &x->exit);
 	save_information(v, &x->exit);
 	vmx_save_guest_state(c, v);
 	save_rf(v, &x->exit);

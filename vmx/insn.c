@@ -35,10 +35,13 @@ static void fail_invalid(struct vcpu *c)
 	c->rflags = (c->rflags & ~(uint64_t)FLAGS_ARITH) | FLAG_CF;
 }
 
-static void fail_valid(struct vcpu *c, struct vmcs *v, int error)
+/* The error number goes to the VMCS that controls the guest. */
+static void fail_valid(struct vcpu *c, int error)
 {
+	struct vmx_cpu *x = vmx_of(c);
+
 	c->rflags = (c->rflags & ~(uint64_t)FLAGS_ARITH) | FLAG_ZF;
-	v->v[VMCS_VM_INSTRUCTION_ERROR] = error;
+	x->vmcs->v[VMCS_VM_INSTRUCTION_ERROR] = x->shadow_error = error;
 }
 
 /* SDM 24.10 "VMCS Types: Ordinary and Shadow" and 25.1.2: does the bitmap send
@@ -82,7 +85,7 @@ static enum cpu_step do_vmread(struct vcpu *c, const struct insn *i)
 		return step;
 	int error = vmcs_read(x->shadow, x->caps, field, &value, NULL);
 	if (error) {
-		fail_valid(c, x->shadow, error);
+		fail_valid(c, error);
 		return CPU_DONE;
 	}
 	step = insn_write(c, i, 0, value & operand_mask(c));
@@ -112,7 +115,7 @@ static enum cpu_step do_vmwrite(struct vcpu *c, const struct insn *i)
 	uint64_t old = index < 0 ? 0 : vmcs_get(x->shadow, index);
 	int error = vmcs_write(x->shadow, x->caps, field, value & operand_mask(c), &f);
 	if (error) {
-		fail_valid(c, x->shadow, error);
+		fail_valid(c, error);
 		return CPU_DONE;
 	}
 	x->shadow_writes++;

@@ -85,6 +85,14 @@ static enum cpu_step on_rdtscp(
 	return vmx_record(c, reason, i, 0);
 }
 
+/* No exit of its own: #UD without "enable RDTSCP", SDM 25.3. */
+static enum cpu_step on_rdpid(
+	struct vcpu *c, enum vmx_exit_reason reason, const struct insn *i, uint64_t detail)
+{
+	(void)reason, (void)i, (void)detail;
+	return vmx_of(c)->proc2 & PROC2_ENABLE_RDTSCP ? CPU_DONE : cpu_raise(c, VEC_UD);
+}
+
 /* SDM 24.6.9 "MSR-Bitmap Address": 1 KiB each for reads of low and high MSRs,
  * then for writes. */
 static bool msr_exits(const struct vmx_cpu *x, uint32_t msr, bool write)
@@ -268,7 +276,10 @@ static enum cpu_step on_xsaves(
 static enum cpu_step on_task_switch(
 	struct vcpu *c, enum vmx_exit_reason reason, const struct insn *i, uint64_t detail)
 {
-	return vmx_record(c, reason, i, detail);
+	vmx_record(c, reason, i, detail);
+	if (detail >> 30 != 3) /* CALL, IRET, JMP */
+		vmx_of(c)->exit.insn_len = c->next_rip - c->rip;
+	return CPU_EXIT;
 }
 
 /* SDM 25.2, "Exceptions": the bitmap, and for page faults the error-code mask

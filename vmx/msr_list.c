@@ -6,6 +6,8 @@
 #include "base/phys.h"
 #include "vmx/record.h"
 
+#define MSR_TSC 0x10
+
 static bool phys_list_read(void *ctx, uint64_t at, void *out, unsigned size)
 {
 	return phys_read(((struct vcpu *)ctx)->phys, hpa(at), out, size);
@@ -37,6 +39,16 @@ static bool may_load(const struct vcpu *c, const uint32_t entry[4])
 		!is_x2apic(c, msr);
 }
 
+/* The time-stamp counter in a list is the processor's, without the offset and
+ * the multiplier of the guest that runs. */
+static bool list_read_msr(struct vcpu *c, uint32_t msr, uint64_t *value)
+{
+	if (msr != MSR_TSC)
+		return msr_read(c, msr, value);
+	*value = vmx_tsc(c);
+	return true;
+}
+
 unsigned vmx_load_msrs(struct vcpu *c, const struct vmx_msr_mem *m, uint64_t at, uint32_t count)
 {
 	for (uint32_t n = 0; n < count; n++) {
@@ -56,7 +68,7 @@ unsigned vmx_store_msrs(struct vcpu *c, const struct vmx_msr_mem *m, uint64_t at
 		uint64_t where = at + 16 * (uint64_t)n, value;
 		if (n >= VMX_MSR_LIST_MAX || !m->read(m->ctx, where, e, sizeof e) || e[1] ||
 			e[0] == 0x9e || is_x2apic(c, e[0]) ||
-			!msr_read(c, e[0], &value) ||
+			!list_read_msr(c, e[0], &value) ||
 			!m->write(m->ctx, where + 8, &value, sizeof value))
 			return n + 1;
 	}

@@ -136,6 +136,7 @@ void vmx_state(struct vcpu *c, struct state *s)
 	state_u64(s, &x->exits);
 	state_u64(s, &x->shadow_reads);
 	state_u64(s, &x->shadow_writes);
+	state_u32(s, &x->shadow_error);
 	state_u8(s, &x->rvi);
 	state_u8(s, &x->svi);
 }

@@ -61,6 +61,7 @@ struct vmx_cpu {
 	uint8_t rvi, svi;            /* guest interrupt status */
 	bool live;                   /* struct vcpu holds the guest state of `vmcs` */
 	uint64_t shadow_reads, shadow_writes; /* served without an exit */
+	uint32_t shadow_error;       /* VM-instruction error of such an access since entry; 0: none */
 	vmx_shadow_wrote_fn *shadow_wrote; /* may be NULL */
 	void *shadow_ctx;
 };
