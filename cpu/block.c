@@ -124,16 +124,20 @@ static void unhash(struct engine_shared *s, struct block *b)
 	*p = b->hash_next;
 }
 
-static void remove_from_page(struct engine_shared *s, struct block *b, uint64_t page)
+static void unlink_from_page(struct engine_shared *s, struct block *b, uint64_t page)
 {
-	struct code_page *cp = *page_slot(s, page);
-	struct block **p = &cp->blocks;
-	struct phys_page *desc = desc_of(s, page);
-	uint64_t code = 0;
+	struct block **p = &(*page_slot(s, page))->blocks;
 	while (*p != b)
 		p = next_on_page(*p, page);
 	*p = *next_on_page(b, page);
-	for (struct block *o = cp->blocks; o; o = *next_on_page(o, page)) {
+}
+
+/* The page's bitmap after blocks have gone. */
+static void recount_page(struct engine_shared *s, uint64_t page)
+{
+	struct phys_page *desc = desc_of(s, page);
+	uint64_t code = 0;
+	for (struct block *o = (*page_slot(s, page))->blocks; o; o = *next_on_page(o, page)) {
 		unsigned from, to;
 		span(o, page, &from, &to);
 		code |= chunks(from, to);
@@ -142,12 +146,10 @@ static void remove_from_page(struct engine_shared *s, struct block *b, uint64_t 
 		desc->code = code;
 }
 
-static void kill(struct engine_shared *s, struct block *b)
+/* Out of the hash and into the grave; its pages' lists are the caller's. */
+static void entomb(struct engine_shared *s, struct block *b)
 {
 	unhash(s, b);
-	remove_from_page(s, b, b->hpa & PAGE_MASK);
-	if (b->hpa2 != UINT64_MAX)
-		remove_from_page(s, b, b->hpa2);
 	b->dead = true;
 	b->hash_next = s->grave;
 	s->grave = b;
@@ -159,22 +161,46 @@ static void kill(struct engine_shared *s, struct block *b)
 	}
 }
 
+static void kill(struct engine_shared *s, struct block *b)
+{
+	uint64_t page = b->hpa & PAGE_MASK, page2 = b->hpa2;
+	entomb(s, b);
+	unlink_from_page(s, b, page);
+	recount_page(s, page);
+	if (page2 != UINT64_MAX) {
+		unlink_from_page(s, b, page2);
+		recount_page(s, page2);
+	}
+}
+
 void code_written(struct engine_shared *s, struct phys_page *page, uint64_t at, size_t len)
 {
 	uint64_t base = at & PAGE_MASK;
 	unsigned from = at % PAGE_SIZE, to = from + (unsigned)len;
+	bool any = false;
 	if (!page->code || !(page->code & chunks(from, to)))
 		return;
 	struct code_page *cp = *page_slot(s, base);
-	for (struct block *b = cp ? cp->blocks : NULL, *next; b; b = next) {
+	for (struct block **p = &cp->blocks; *p;) {
+		struct block *b = *p;
 		unsigned bf, bt;
-		next = *next_on_page(b, base);
 		span(b, base, &bf, &bt);
-		if (bf < to && from < bt) {
-			s->stats.smc_events++;
-			kill(s, b);
+		if (bf >= to || from >= bt) {
+			p = next_on_page(b, base);
+			continue;
+		}
+		uint64_t first = b->hpa & PAGE_MASK, other = first == base ? b->hpa2 : first;
+		*p = *next_on_page(b, base);
+		entomb(s, b);
+		s->stats.smc_events++;
+		any = true;
+		if (other != UINT64_MAX && other != base) {
+			unlink_from_page(s, b, other);
+			recount_page(s, other);
 		}
 	}
+	if (any)
+		recount_page(s, base);
 }
 
 static size_t block_bytes(const struct block *b)
@@ -200,9 +226,16 @@ void block_bury(struct engine_shared *s)
 
 void block_flush(struct engine_shared *s)
 {
+	for (unsigned h = 0; h < PAGE_HASH; h++)
+		for (struct code_page *p = s->page[h]; p; p = p->next) {
+			struct phys_page *desc = desc_of(s, p->hpa);
+			p->blocks = NULL;
+			if (desc)
+				desc->code = 0;
+		}
 	for (unsigned h = 0; h < BLOCK_HASH; h++)
 		while (s->hash[h])
-			kill(s, s->hash[h]);
+			entomb(s, s->hash[h]);
 }
 
 void block_flush_gva(struct engine_shared *s, uint64_t gva)
@@ -530,13 +563,20 @@ static enum cpu_step build(struct vcpu *c, uint32_t mode, uint64_t lin, struct b
 	if (step != CPU_DONE)
 		return step;
 	struct block *k = assemble(&b);
+	*out = k;
+	if (k->hpa2 == (k->hpa & PAGE_MASK)) {
+		/* both halves in one page: on no list, gone at the next turn */
+		k->dead = true;
+		k->hash_next = s->grave;
+		s->grave = k;
+		return CPU_DONE;
+	}
 	struct block **h = &s->hash[hash_of(k->host, lin, mode)];
 	k->hash_next = *h;
 	*h = k;
 	add_to_page(c, k, k->hpa & PAGE_MASK);
 	if (k->hpa2 != UINT64_MAX)
 		add_to_page(c, k, k->hpa2);
-	*out = k;
 	return CPU_DONE;
 }
 
