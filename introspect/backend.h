@@ -39,7 +39,7 @@ struct backend_ran {
 	uint64_t wake;     /* BACKEND_WAIT: CLOCK_MONOTONIC ns */
 	int status;
 	unsigned watch;    /* BACKEND_WATCH: id of watch_add */
-	uint64_t address;  /* BACKEND_WATCH: linear */
+	uint64_t address;  /* BACKEND_WATCH: linear; BACKEND_MARK: of the instruction */
 	unsigned size;
 	bool write;
 };

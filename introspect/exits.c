@@ -117,7 +117,8 @@ void exit_detail_print(const struct exit_record *r, struct buf *out)
 	else if (!strcmp(kind, "cr"))
 		buf_fmt(out, "CR%llu", v & 15);
 	else if (!strcmp(kind, "port"))
-		buf_fmt(out, "port 0x%llx %s", v, r->qualification & 8 ? "in" : "out");
+		buf_fmt(out, "port 0x%llx%s", v, (r->qualification >> 16 & 0xffff) != v ? "" :
+			r->qualification & 8 ? " in" : " out");
 	else
 		buf_fmt(out, "%s 0x%llx", kind, v);
 }

@@ -275,6 +275,7 @@ static void run(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *o
 	while (f->retired - start < budget) {
 		if (!f->over_mark && f->marks && marked(f, fake_get(f, f->level, R_RIP))) {
 			out->leave = BACKEND_MARK;
+			out->address = fake_get(f, f->level, R_RIP);
 			break;
 		}
 		f->over_mark = false;

@@ -47,6 +47,7 @@ struct live {
 	/* the run under way */
 	bool hit_mark, hit_watch;
 	unsigned hit_vcpu;
+	uint64_t hit_at;
 	struct engine_watch_hit watch;
 };
 

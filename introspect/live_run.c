@@ -47,6 +47,7 @@ static bool heard(void *ctx, const struct l0_event *ev)
 	case L0_EV_BREAK:
 		v->hit_mark = true;
 		v->hit_vcpu = ev->vcpu;
+		v->hit_at = ev->at;
 		return true;
 	case L0_EV_WATCH:
 		if (!ev->watch)
@@ -120,6 +121,7 @@ static void say_stop(struct live *v, const struct l0_stop *stop, struct backend_
 	out->vcpu = stop->vcpu;
 	if (v->hit_mark || v->hit_watch)
 		out->vcpu = v->hit_vcpu;
+	out->address = v->hit_at;
 	if (v->hit_watch) {
 		out->watch = v->watch.id;
 		out->address = v->watch.at.v;
@@ -139,6 +141,9 @@ void live_run(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *out
 		lim.step_count = 1;
 	}
 	l0_limits_start(v->l, &lim);
+	/* the kick that ended the last run must not use up its step over a mark */
+	for (unsigned i = 0; i < v->l->vcpus; i++)
+		vcpu_unpend(live_cpu(v, i), PEND_STOP);
 	v->hit_mark = v->hit_watch = false;
 	*out = (struct backend_ran){.leave = BACKEND_SLICE};
 	switch (l0_run_slice(v->l, &lim, budget, &wake, &stop)) {

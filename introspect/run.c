@@ -137,10 +137,9 @@ static void hit_mark(struct intro *s, const struct backend_ran *ran)
 {
 	struct intro_vcpu v;
 	struct place at = {LEVEL_L1, ran->vcpu};
-	uint64_t pc = 0;
+	uint64_t pc = ran->address;
 	if (intro_vcpu(s, ran->vcpu, &v))
 		at.level = v.level;
-	intro_pc(s, at, &pc);
 	for (unsigned i = 0; i < s->stops; i++) {
 		struct stop *st = s->stop[i];
 		if (st->kind != STOP_BREAK || st->address != pc || !stop_hits(s, st, at, NULL, NULL))
@@ -189,10 +188,8 @@ static void look(struct intro *s, const struct backend_ran *ran)
 	switch (ran->leave) {
 	case BACKEND_MARK: {
 		struct place at = intro_here(s);
-		uint64_t pc = 0;
 		at.vcpu = ran->vcpu;
-		intro_pc(s, at, &pc);
-		planned = plan_mark(s, at, pc);
+		planned = s->plan.going && plan_mark(s, at, ran->address);
 		hit_mark(s, ran);
 		if (!s->have_stop && !planned && s->ops->step_over_mark)
 			s->ops->step_over_mark(s->ctx, ran->vcpu);

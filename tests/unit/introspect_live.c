@@ -148,6 +148,36 @@ static void test_breakpoint_in_l2_only(void **ctx)
 	end(&r);
 }
 
+/* A condition that is asked at every pass; hits are exact, nothing changes. */
+static void test_conditional_breakpoint(void **ctx)
+{
+	struct run r;
+	struct stop st;
+	struct err e = {0};
+	(void)ctx;
+	start(&r, "storm", NULL);
+	go(r.s);
+	struct state_hash alone = hash_of(&r);
+	end(&r);
+	start(&r, "storm", NULL);
+	catch(r.s, STOP_EXIT, 30);
+	uint64_t in = go(r.s)->rip; /* L2's port read, once a round */
+	intro_stop_del_owner(r.s, OWNER_USER, UINT32_MAX);
+	stop_init(&st, STOP_BREAK, 2);
+	st.address = in + 1;
+	st.condition = expr_compile(r.s, (struct place){2, 0}, "rdi % 500 == 499", &e);
+	assert_non_null(st.condition);
+	unsigned id = intro_stop_add(r.s, &st, &e);
+	unsigned stops = 0;
+	while (go(r.s)->why == WHY_STOP)
+		stops++;
+	assert_int_equal(stops, 4);
+	assert_int_equal(intro_stop(r.s, id)->hits, 4);
+	struct state_hash looked = hash_of(&r);
+	assert_true(alone.lo == looked.lo && alone.hi == looked.hi);
+	end(&r);
+}
+
 /* stepi on an exiting instruction of L2 stops at L1's HOST_RIP, and stepi on
  * VMRESUME at L2's next instruction. */
 static void test_steps_through_the_boundary(void **ctx)
@@ -318,6 +348,7 @@ int main(void)
 	struct err e = {0};
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_levels_and_registers),
 		cmocka_unit_test(test_exits), cmocka_unit_test(test_breakpoint_in_l2_only),
+		cmocka_unit_test(test_conditional_breakpoint),
 		cmocka_unit_test(test_steps_through_the_boundary),
 		cmocka_unit_test(test_autopsy_names_the_planted_errors),
 		cmocka_unit_test(test_walks_agree_with_memory),
