@@ -141,9 +141,10 @@ bool cmd_events(struct shell *sh, struct args *a, struct output *o, struct err *
 {
 	if (!args_end(a, e))
 		return false;
-	out_table(o, "events", "event,heard,meaning");
+	out_table(o, "events", "event,available,heard,meaning");
 	for (int k = 0; k < EVENT_KINDS; k++) {
 		out_str(o, event_kind_name(k));
+		out_bool(o, intro_event_available(sh->s, k));
 		out_bool(o, intro_listening(sh->s, k));
 		out_str(o, event_kind_help(k));
 	}

@@ -72,6 +72,7 @@ struct backend_sink {
 
 struct intro_backend_ops {
 	const char *name;
+	unsigned supports; /* WANT_*: the parts of the sink that this machine can fill */
 	void (*free)(void *ctx);
 	void (*attach)(void *ctx, const struct backend_sink *sink);
 	void (*want)(void *ctx, unsigned wants);

@@ -69,6 +69,9 @@ void intro_emit(struct intro *s, const struct event *ev);
 /* True when somebody listens: producers ask before they build an event. */
 bool intro_listening(const struct intro *s, enum event_kind kind);
 
+/* Can this machine tell of it at all? */
+bool intro_event_available(const struct intro *s, enum event_kind kind);
+
 const char *event_kind_name(enum event_kind k);
 const char *event_kind_help(enum event_kind k);
 bool event_kind_find(const char *name, enum event_kind *k);

@@ -54,6 +54,7 @@ struct intro {
 	struct subscription *sub; /* owned */
 	unsigned subs, next_sub, iterating;
 	uint64_t listened; /* bit per event_kind of the subscriptions */
+	unsigned levels_told; /* EVENT_LEVEL: how many levels have been told of */
 
 	bool running;
 	bool pause;
@@ -94,6 +95,8 @@ void events_run_timers(struct intro *s);
 
 /* sink.c: what the backend calls while it runs. */
 void sink_attach(struct intro *s);
+/* The name of a kind of stop that this machine cannot serve; NULL: it can. */
+const char *stop_unsupported(const struct intro *s, enum stop_kind kind);
 
 /* plan.c: steps and untils. */
 void plan_clear(struct intro *s);

@@ -272,6 +272,17 @@ static enum run_result one_run(struct intro *s, uint64_t budget, uint64_t *wake,
 	return RUN_RUNNING;
 }
 
+static void tell_levels(struct intro *s)
+{
+	struct intro_level l[INTRO_MAX_LEVELS];
+	if (!intro_listening(s, EVENT_LEVEL))
+		return;
+	unsigned n = intro_levels(s, l, INTRO_MAX_LEVELS);
+	for (; s->levels_told < n; s->levels_told++)
+		intro_emit(s, &(struct event){.kind = EVENT_LEVEL, .at = {l[s->levels_told].id, 0},
+			.position = intro_position(s), .text = l[s->levels_told].name});
+}
+
 enum run_result intro_run_slice(struct intro *s, uint64_t budget, uint64_t *wake)
 {
 	uint64_t start = host_now(), left = budget_of(s, budget), executed;
@@ -288,6 +299,7 @@ enum run_result intro_run_slice(struct intro *s, uint64_t budget, uint64_t *wake
 		if (!executed && turns % 64 == 63 && host_now() - start > 20000000)
 			break;
 	}
+	tell_levels(s);
 	stats_update(s);
 	trace_update(s);
 	s->host_ns += host_now() - start;

@@ -14,18 +14,15 @@ static const struct {
 } needs[] = {
 	{WANT_TRANSITIONS,
 		BIT(EVENT_ENTRY) | BIT(EVENT_ENTRY_FAIL) | BIT(EVENT_EXIT) | BIT(EVENT_REFLECT) |
-			BIT(EVENT_EPT_FAULT) | BIT(EVENT_PORT),
+			BIT(EVENT_EPT_FAULT) | BIT(EVENT_PORT) | BIT(EVENT_CR_WRITE) |
+			BIT(EVENT_MSR_WRITE) | BIT(EVENT_SPACE) | BIT(EVENT_INJECT),
 		1u << STOP_EXIT | 1u << STOP_ENTRY | 1u << STOP_ENTRY_FAIL | 1u << STOP_TRIPLE_FAULT},
 	{WANT_BEFORE, BIT(EVENT_EXIT_BEFORE), 0},
 	{WANT_VMWRITE, BIT(EVENT_VMWRITE), 1u << STOP_VMWRITE},
 	{WANT_VMX_INSN, BIT(EVENT_VMX_INSN), 1u << STOP_VMX_INSN},
 	{WANT_EPT_CHANGE, BIT(EVENT_EPT_CHANGE), 1u << STOP_EPT_CHANGE},
 	{WANT_MODE, BIT(EVENT_MODE), 1u << STOP_MODE},
-	{WANT_CR, BIT(EVENT_CR_WRITE), 0},
-	{WANT_MSR, BIT(EVENT_MSR_WRITE), 0},
-	{WANT_SPACE, BIT(EVENT_SPACE), 0},
 	{WANT_CONSOLE, BIT(EVENT_CONSOLE), 0},
-	{WANT_INJECT, BIT(EVENT_INJECT), 0},
 };
 
 void intro_update_wants(struct intro *s)
@@ -38,6 +35,24 @@ void intro_update_wants(struct intro *s)
 		wants |= WANT_TRANSITIONS;
 	if (s->ops->want)
 		s->ops->want(s->ctx, wants);
+}
+
+const char *stop_unsupported(const struct intro *s, enum stop_kind kind)
+{
+	for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+		if ((needs[i].stops >> kind & 1) && !(s->ops->supports & needs[i].want))
+			return stop_kind_name(kind);
+	return NULL;
+}
+
+bool intro_event_available(const struct intro *s, enum event_kind kind)
+{
+	if (kind == EVENT_MEMORY || kind == EVENT_TABLE_CHANGE)
+		return false;
+	for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
+		if ((needs[i].events >> kind & 1) && !(s->ops->supports & needs[i].want))
+			return false;
+	return true;
 }
 
 static bool is_entry(const struct exit_record *r)
@@ -83,20 +98,54 @@ static void emit(struct intro *s, enum event_kind kind, const struct exit_record
 			.exit = r, .address = r->detail, .value = r->qualification});
 }
 
+/* A register write that exited: the value is in the registers of the moment. */
+static void emit_write(struct intro *s, const struct exit_record *r, bool msr)
+{
+	struct event ev = {.kind = msr ? EVENT_MSR_WRITE : EVENT_CR_WRITE, .at = place_of(r),
+		.position = r->at, .exit = r, .address = r->detail, .write = true};
+	uint64_t gpr[16];
+	if (!intro_exit_gprs(s, r->seq, gpr))
+		return;
+	ev.value = msr ? gpr[2] << 32 | (uint32_t)gpr[0] : gpr[r->qualification >> 8 & 15];
+	intro_emit(s, &ev);
+	if (!msr && (r->qualification & 15) == 3) {
+		ev.kind = EVENT_SPACE;
+		intro_emit(s, &ev);
+	}
+}
+
+/* An entry that injects: VMCS12 still holds the event. */
+static void emit_injection(struct intro *s, const struct exit_record *r)
+{
+	const struct intro_field *f = intro_field_find("VM_ENTRY_INTR_INFO_FIELD");
+	struct intro_vmcs_value v;
+	if (!intro_listening(s, EVENT_INJECT) ||
+		!intro_vmcs_get(s, place_of(r), INTRO_VMCS12, f->encoding, &v, NULL) || !(v.value & BIT(31)))
+		return;
+	intro_emit(s, &(struct event){.kind = EVENT_INJECT, .at = place_of(r), .position = r->at,
+		.exit = r, .address = v.value & 0xff, .value = v.value});
+}
+
 static void emit_transition(struct intro *s, const struct exit_record *r)
 {
 	static const enum event_kind kinds[] = {
 		EVENT_EXIT, EVENT_EXIT, EVENT_ENTRY, EVENT_ENTRY_FAIL};
 	const char *name = exit_reason_name(r->reason);
 	emit(s, kinds[r->kind], r);
-	if (is_entry(r))
+	if (is_entry(r)) {
+		emit_injection(s, r);
 		return;
+	}
 	if (r->kind == EXIT_REFLECT)
 		emit(s, EVENT_REFLECT, r);
 	if (!strncmp(name, "EPT_", 4))
 		emit(s, EVENT_EPT_FAULT, r);
 	else if (!strcmp(name, "IO_INSTRUCTION"))
 		emit(s, EVENT_PORT, r);
+	else if (!strcmp(name, "MSR_WRITE"))
+		emit_write(s, r, true);
+	else if (!strcmp(name, "CR_ACCESS") && !(r->qualification >> 4 & 3))
+		emit_write(s, r, false);
 }
 
 static bool on_transition(void *ctx, const struct exit_record *r)

@@ -111,6 +111,9 @@ static bool acceptable(struct intro *s, const struct stop *st, struct err *e)
 	if ((st->kind == STOP_BREAK || st->kind == STOP_WATCH) && st->space != SPACE_VIRTUAL)
 		return err_set(e, ERR_GENERAL, "breakpoints and watchpoints take virtual addresses: "
 			"l1:ADDRESS or l2:ADDRESS");
+	if (stop_unsupported(s, st->kind))
+		return err_set(e, ERR_GENERAL, "this machine (%s) does not report '%s'; events says what it "
+			"does", s->ops->name, stop_unsupported(s, st->kind));
 	if (st->kind == STOP_WATCH && (!st->len || st->address + st->len < st->address))
 		return err_set(e, ERR_GENERAL, "a watchpoint needs a length above 0 that ends below 2^64");
 	return true;
