@@ -345,6 +345,7 @@ static enum cpu_leave leave(struct vcpu *c, enum cpu_leave why)
 	flags_sync(c);
 	fp_leave(c);
 	clock_set(c->clock, c->clock_base + c->retired);
+	c->engine->patch = NULL; /* whoever looks may move rip */
 	c->engine->shared->running = NULL;
 	c->engine->step_over = false;
 	return why;

@@ -121,6 +121,10 @@ void machine_firmware_devices(struct machine *m)
 {
 	struct devices *d = m->dev;
 	pic_firmware(&d->pic);
+	/* the BIOS tick: counter 0 as a rate generator over 65536 */
+	bus_port_write(&m->bus, 0x43, 1, 0x34);
+	bus_port_write(&m->bus, 0x40, 1, 0);
+	bus_port_write(&m->bus, 0x40, 1, 0);
 	pic_elcr(&d->pic, ACPI_SCI, true);
 	pic_elcr(&d->pic, 10, true);
 	pic_elcr(&d->pic, 11, true);

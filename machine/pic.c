@@ -243,7 +243,7 @@ void pic_firmware(struct pic *p)
 		c->icw1 = 0x11;
 		c->icw4 = 0x01;
 		c->base = i ? 0x70 : 0x08;
-		c->imr = 0xff;
+		c->imr = i ? 0xff : 0xfe; /* the BIOS tick alone */
 	}
 	update(p);
 }
