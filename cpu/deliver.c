@@ -66,6 +66,17 @@ static enum cpu_step ask(struct vcpu *c, const struct cpu_fault *ev)
 	return cpu_intercepted(c, EV_FAULT, NULL, 0);
 }
 
+/* A #DB takes debug exceptions along that a load of SS has held back. */
+static void merge_held(struct vcpu *c)
+{
+	if (c->fault.vector != VEC_DB || !c->pending_db ||
+		(c->fault.type != TYPE_HWEXC && c->fault.type != TYPE_PRIV_SWEXC))
+		return;
+	c->fault.payload |= c->pending_db;
+	c->pending_db = 0;
+	vcpu_unpend(c, PEND_DB);
+}
+
 /* What an exception leaves in registers besides its frame. */
 static void latch(struct vcpu *c, const struct cpu_fault *ev)
 {
@@ -139,8 +150,11 @@ static enum cpu_step deliver(struct vcpu *c, struct cpu_fault ev)
 
 enum cpu_step cpu_deliver(struct vcpu *c)
 {
-	struct cpu_fault ev = c->fault;
+	struct cpu_fault ev;
 	enum cpu_step s;
+
+	merge_held(c);
+	ev = c->fault;
 
 	/* A software event's own fault comes here with `delivering` set. */
 	if (cpu_real(c))
@@ -165,6 +179,8 @@ enum cpu_step cpu_deliver_software(struct vcpu *c, unsigned vector, enum cpu_eve
 		.insn_len = (uint8_t)(c->next_rip - c->rip)};
 
 	c->fault = ev;
+	merge_held(c);
+	ev = c->fault;
 	CPU_TRY(ask(c, &ev));
 	c->vectoring = ev;
 	c->delivering = true;

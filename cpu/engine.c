@@ -475,7 +475,8 @@ static bool at_mark(struct vcpu *c, enum cpu_step *step)
 	uint64_t lin = c->rip + (cpu_64bit(c) ? 0 : c->seg[SEG_CS].base);
 	uint64_t hits = mark_debug_hits(c, lin);
 	*step = CPU_DONE;
-	if (hits && !(c->rflags & FLAG_RF)) {
+	/* the shadow of MOV SS hides instruction breakpoints too */
+	if (hits && !(c->rflags & FLAG_RF) && !c->movss_shadow) {
 		flags_sync(c);
 		cpu_raise(c, VEC_DB);
 		c->fault.payload = hits;
