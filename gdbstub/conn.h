@@ -35,6 +35,7 @@ struct conn {
 	bool i386;             /* 32-bit description */
 	bool physical;         /* m, M, X are guest-physical */
 	unsigned level;        /* the level of a client without multiprocess */
+	bool one_level;        /* the listener is of one level: no multiprocess */
 	struct place general;  /* Hg */
 	struct place resume;   /* Hc */
 
@@ -44,6 +45,7 @@ struct conn {
 	struct place range_at;
 	uint64_t range_low, range_high;
 	unsigned thread_next;  /* qsThreadInfo */
+	uint64_t detached;     /* levels it has detached from: bit per id */
 
 	struct buf reply;
 	bool no_reply;
@@ -55,7 +57,7 @@ struct gdbstub {
 	struct listener {
 		int fd, watch;
 		unsigned level;
-		bool i386;
+		bool one_level, i386;
 		char address[128];
 		char path[108]; /* unix: removed at the end */
 	} listener[GDBSTUB_LISTENERS];
@@ -94,7 +96,9 @@ void stop_reply(struct conn *c, const struct stop_event *ev, struct buf *out);
 /* --- target_xml.c */
 void target_xml(const struct conn *c, struct buf *out);
 unsigned target_regs(const struct conn *c, enum reg_id id); /* bytes of a register on the wire */
-#define TARGET_G_END R_YMM15H /* last register of `g`; the others come by `p` */
+/* The last register of `g`; the others come by `p`. What comes before is what gdb
+ * expects of an x86-64 process without a description. */
+#define TARGET_G_END R_GS_BASE
 
 /* --- threads.c: part of a document as qXfer asks for it */
 void xfer(struct conn *c, const char *range, const struct buf *doc);

@@ -44,7 +44,7 @@ void packet_m(struct conn *c, char *args, size_t len)
 	if (got || !n)
 		buf_hex(&c->reply, bytes, got);
 	else
-		reply_error(c, fail.why);
+		buf_str(&c->reply, "E01"); /* gdb takes no text here */
 	free(bytes);
 }
 

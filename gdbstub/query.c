@@ -29,16 +29,15 @@ static bool has(const char *list, const char *word)
 void packet_qSupported(struct conn *c, char *args, size_t len)
 {
 	(void)len;
-	c->multiprocess = has(args, "multiprocess+");
+	c->multiprocess = !c->one_level && has(args, "multiprocess+");
 	c->swbreak = has(args, "swbreak+");
 	c->hwbreak = has(args, "hwbreak+");
-	c->error_text = c->multiprocess || has(args, "error-message+");
+	c->error_text = (c->multiprocess && has(args, "swbreak+")) || has(args, "error-message+");
 	/* The two bytes of a frame and its checksum fit beside the payload. */
 	buf_fmt(&c->reply,
 		"PacketSize=%x;qXfer:features:read+;qXfer:threads:read+;qXfer:memory-map:read+;"
-		"QStartNoAckMode+;multiprocess+;swbreak+;hwbreak+;vContSupported+;"
-		"ConditionalBreakpoints+",
-		FRAME_MAX - 64);
+		"QStartNoAckMode+;swbreak+;hwbreak+;vContSupported+;ConditionalBreakpoints+%s",
+		FRAME_MAX - 64, c->one_level ? "" : ";multiprocess+");
 	c->general = c->resume = intro_here(c->s);
 	if (!c->multiprocess)
 		c->general.level = c->resume.level = c->level;
@@ -73,8 +72,19 @@ void packet_vAttach(struct conn *c, char *args, size_t len)
 	buf_char(&c->reply, ';');
 }
 
-/* Detaching from one process of several leaves the connection; from the last
- * (or without multiprocess) it ends. The guest goes on. */
+/* Are there processes that the client has not detached from? */
+static bool attached(struct conn *c)
+{
+	struct place at[INTRO_MAX_VCPUS * 4];
+	unsigned n = thread_list(c, at, sizeof(at) / sizeof(at[0]));
+	for (unsigned i = 0; i < n; i++)
+		if (!(c->detached >> at[i].level & 1))
+			return true;
+	return false;
+}
+
+/* Detaching from one process of several leaves the others; with the last one
+ * the guest goes on. */
 void packet_D(struct conn *c, char *args, size_t len)
 {
 	struct err e = {0};
@@ -87,7 +97,8 @@ void packet_D(struct conn *c, char *args, size_t len)
 			if (st->owner == OWNER_GDB && st->client == c->id && st->level == gone)
 				intro_stop_del(c->s, st->id);
 		}
-		if (gone != LEVEL_L1)
+		c->detached |= gone < INTRO_MAX_LEVELS ? BIT(gone) : 0;
+		if (attached(c))
 			return;
 	}
 	intro_stop_del_owner(c->s, OWNER_GDB, c->id);

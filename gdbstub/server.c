@@ -195,10 +195,12 @@ static void acceptable(void *ctx, short revents)
 		int one = 1;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		struct conn *c = new_conn(g, fd, fd, i, l->level);
-		if (!c)
+		if (!c) {
 			close(fd);
-		else
-			c->i386 = l->i386;
+			continue;
+		}
+		c->i386 = l->i386;
+		c->one_level = l->one_level;
 	}
 }
 
@@ -266,11 +268,14 @@ static bool option(struct listener *l, const char *word, struct err *e)
 	uint64_t n;
 	if (!strcmp(word, "level=l1")) {
 		l->level = LEVEL_L1;
+		l->one_level = true;
 	} else if (!strcmp(word, "level=l2")) {
 		l->level = LEVEL_L2;
+		l->one_level = true;
 	} else if (!strncmp(word, "level=l2:", 9) && parse_u64(word + 9, &n) && n >= 1 &&
 		n < INTRO_MAX_LEVELS) {
 		l->level = LEVEL_L2 + (unsigned)n - 1;
+		l->one_level = true;
 	} else if (!strcmp(word, "arch=i386")) {
 		l->i386 = true;
 	} else {

@@ -31,6 +31,15 @@ static bool part(const char **p, unsigned *n, bool *all)
 	return true;
 }
 
+/* gdb asks for a process's description when it connects and never for one that
+ * appears later, so that the first L2 is a process from the start: until L1
+ * enters it, its registers are unavailable. */
+static bool level_known(struct conn *c, unsigned id)
+{
+	struct intro_level level;
+	return intro_level(c->s, id, &level) || id == (c->multiprocess ? (unsigned)LEVEL_L2 : c->level);
+}
+
 bool thread_parse(struct conn *c, const char **p, struct place *at, bool *all)
 {
 	struct place here = intro_here(c->s);
@@ -56,8 +65,7 @@ bool thread_parse(struct conn *c, const char **p, struct place *at, bool *all)
 	at->vcpu = *all || !thread ? here.vcpu : thread - 1;
 	if (at->vcpu >= intro_vcpus(c->s))
 		return false;
-	struct intro_level level;
-	return intro_level(c->s, at->level, &level);
+	return level_known(c, at->level);
 }
 
 unsigned thread_list(struct conn *c, struct place *out, unsigned max)
@@ -67,13 +75,15 @@ unsigned thread_list(struct conn *c, struct place *out, unsigned max)
 	for (unsigned i = 0; i < levels; i++) {
 		if (!c->multiprocess && level[i].id != c->level)
 			continue;
-		if (level[i].id != LEVEL_L1 && !level[i].alive)
+		if (level[i].id > LEVEL_L2 && !level[i].alive)
 			continue;
 		uint64_t known = intro_level_vcpus(c->s, level[i].id);
 		for (unsigned v = 0; v < intro_vcpus(c->s) && n < max; v++)
-			if (level[i].id == LEVEL_L1 || known >> v & 1)
+			if (level[i].id == LEVEL_L1 || known >> v & 1 || (level[i].id == LEVEL_L2 && !v))
 				out[n++] = (struct place){level[i].id, v};
 	}
+	if (c->multiprocess ? levels == 1 : n == 0)
+		out[n++] = (struct place){c->multiprocess ? LEVEL_L2 : c->level, 0};
 	return n;
 }
 
@@ -151,8 +161,12 @@ static void describe(struct conn *c, struct place at, struct buf *out)
 {
 	struct intro_level level;
 	struct intro_vcpu v;
-	if (!intro_level(c->s, at.level, &level) || !intro_vcpu(c->s, at.vcpu, &v))
+	if (!intro_vcpu(c->s, at.vcpu, &v))
 		return;
+	if (!intro_level(c->s, at.level, &level)) {
+		buf_str(out, "l2, not entered yet");
+		return;
+	}
 	enum intro_state state = intro_place_state(c->s, at);
 	buf_fmt(out, "%s vCPU %u", level.name, at.vcpu);
 	if (at.level == LEVEL_L1)
