@@ -1,6 +1,8 @@
 /* HLT, PAUSE, MONITOR and MWAIT, time, random numbers, RDPMC, invalidation,
  * FS/GS bases, protection keys, CLAC and STAC, and what VMX answers. */
+#include "base/phys.h"
 #include "cpu/desc.h"
+#include "cpu/engine.h"
 #include "cpu/insn_table.h"
 #include "cpu/mem.h"
 #include "cpu/model.h"
@@ -24,10 +26,31 @@ enum cpu_step sys_pause(struct vcpu *c, const struct insn *i)
 	return CPU_LEAVE;
 }
 
+#define MONITOR_LINE 64u
+
+static uint64_t line_sum(const struct vcpu *c)
+{
+	uint64_t words[MONITOR_LINE / 8], sum = 0;
+
+	if (!phys_read(c->phys, hpa(c->monitor.v), words, sizeof(words)))
+		return 0;
+	for (unsigned n = 0; n < MONITOR_LINE / 8; n++)
+		sum = (sum ^ words[n]) * UINT64_C(0x9e3779b97f4a7c15) + n;
+	return sum;
+}
+
+bool vcpu_monitor_hit(const struct vcpu *c)
+{
+	return c->monitor.v == UINT64_MAX || line_sum(c) != c->monitor_sum;
+}
+
 enum cpu_step sys_monitor(struct vcpu *c, const struct insn *i)
 {
 	uint64_t off = c->gpr[RAX];
+	struct gva at;
+	struct hpa page;
 	uint8_t byte;
+	bool writable;
 
 	if (c->cpl != 0 || cpu_v86(c))
 		return cpu_raise(c, VEC_UD);
@@ -37,7 +60,12 @@ enum cpu_step sys_monitor(struct vcpu *c, const struct insn *i)
 		off &= i->addrsize == 4 ? 0xffffffff : 0xffff;
 	CPU_TRY(cpu_intercepted(c, EV_MONITOR, i, 0));
 	CPU_TRY(cpu_mem_read(c, i->seg, off, &byte, 1));
-	c->monitor = gpa(off);
+	CPU_TRY(cpu_linear(c, i->seg, off, 1, false, &at));
+	c->monitor = gpa(UINT64_MAX);
+	if (engine_tlb_peek(c, at, &page, &writable)) {
+		c->monitor = gpa(page.v | (at.v & (PAGE_SIZE - MONITOR_LINE)));
+		c->monitor_sum = line_sum(c);
+	}
 	return CPU_DONE;
 }
 
@@ -48,9 +76,11 @@ enum cpu_step sys_mwait(struct vcpu *c, const struct insn *i)
 	if ((uint32_t)c->gpr[RCX] > 1)
 		return cpu_raise_error(c, VEC_GP, 0);
 	CPU_TRY(cpu_intercepted(c, EV_MWAIT, i, c->monitor.v != UINT64_MAX));
-	/* Not armed: a NOP. */
-	if (c->monitor.v == UINT64_MAX)
+	/* Not armed, or written since: a NOP. */
+	if (vcpu_monitor_hit(c)) {
+		c->monitor = gpa(UINT64_MAX);
 		return CPU_DONE;
+	}
 	c->activity = ACTIVITY_MWAIT;
 	c->leave = LEAVE_HALT;
 	return CPU_LEAVE;

@@ -193,7 +193,8 @@ struct vcpu {
 	uint32_t pending;         /* PEND_* */
 	uint64_t pending_db;      /* DR6 bits of PEND_DB */
 	uint8_t sipi_vector;
-	struct gpa monitor;       /* armed address line; UINT64_MAX when not armed */
+	struct gpa monitor;       /* armed line in host-physical memory; UINT64_MAX when not armed */
+	uint64_t monitor_sum;     /* digest of the line when MONITOR armed it */
 	uint64_t rng;             /* deterministic RDRAND source */
 
 	/* --- VMX */
@@ -280,6 +281,10 @@ struct vcpu_config {
 
 struct vcpu *vcpu_new(const struct vcpu_config *cfg);
 void vcpu_free(struct vcpu *c);
+
+/* In MWAIT: true when the armed line holds something else than it did at
+ * MONITOR; whoever gives out turns asks, and makes the vCPU active. */
+bool vcpu_monitor_hit(const struct vcpu *c);
 
 /* Power-up or INIT state, SDM Vol. 3A table 9-1. */
 void vcpu_reset(struct vcpu *c, bool init);

@@ -26,9 +26,14 @@ static void next_turn(struct l0 *l)
 	l->turn_left = l->quantum;
 }
 
-/* False when a turn would be wasted on it. */
-static bool runnable(const struct vcpu *c)
+/* False when a turn would be wasted on it. A store to the line that it waits
+ * for ends MWAIT when its turn comes. */
+static bool runnable(struct vcpu *c)
 {
+	if (c->activity == ACTIVITY_MWAIT && vcpu_monitor_hit(c)) {
+		c->activity = ACTIVITY_ACTIVE;
+		c->monitor = gpa(UINT64_MAX);
+	}
 	const uint32_t always = PEND_INIT | PEND_SIPI | PEND_RESET | PEND_STOP;
 	if (c->pending & always || c->activity == ACTIVITY_ACTIVE)
 		return true;
