@@ -1,6 +1,7 @@
 /* The live backend: levels, vCPUs, and the table of its functions. */
 #include "introspect/live.h"
 #include "introspect/live_machine.h"
+#include "introspect/offline.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,7 +195,8 @@ static struct log *log_of(void *ctx)
 
 static bool save(void *ctx, const char *path, struct err *e)
 {
-	return l0_save(((struct live *)ctx)->l, path, e);
+	struct l0 *l = ((struct live *)ctx)->l;
+	return l0_save(l, path, e) && offline_add_config(l, path, e);
 }
 
 static void forget(struct live *v)
@@ -223,6 +225,10 @@ static void live_free(void *ctx)
 	struct live *v = ctx;
 	l0_unobserve(v->l, v->observer);
 	live_untap_serial(v);
+	if (v->owned) {
+		l0_free(v->l);
+		json_decref(v->config);
+	}
 	free(v->write);
 	free(v);
 }
@@ -258,6 +264,15 @@ struct intro_backend *live_backend(struct l0 *l)
 	live_tap_serial(v);
 	live_register_inputs(v);
 	*b = (struct intro_backend){&ops, v};
+	return b;
+}
+
+struct intro_backend *live_backend_owning(struct l0 *l, json_t *config)
+{
+	struct intro_backend *b = live_backend(l);
+	struct live *v = b->ctx;
+	v->owned = true;
+	v->config = config;
 	return b;
 }
 

@@ -9,6 +9,8 @@
 #include "l0/nested.h"
 #include "machine/serial.h"
 
+#include <jansson.h>
+
 #define LIVE_WRITES  16384u
 #define LIVE_CONSOLE (1u << 20)
 #define LIVE_VMCS12S 256u
@@ -28,6 +30,8 @@ struct live {
 	struct backend_sink sink;
 	unsigned wants;
 	int observer;
+	bool owned;   /* the machine goes with the session */
+	json_t *config; /* owned; the strings of an owned machine's configuration */
 
 	/* L2 guests: which VMCS12 belongs to which level */
 	struct {
@@ -51,7 +55,9 @@ struct live {
 	struct engine_watch_hit watch;
 };
 
-/* live.c: the VMCS12 of a place; NULL: this level never ran there. */
+/* live.c: the machine and its configuration's strings become the session's. */
+struct intro_backend *live_backend_owning(struct l0 *l, json_t *config);
+/* The VMCS12 of a place; NULL: this level never ran there. */
 struct nested_vmcs12 *live_vmcs12(struct live *v, struct place at);
 /* The level that a VMCS12 belongs to; given on first sight. */
 unsigned live_level_of(struct live *v, const struct nested_vmcs12 *m);

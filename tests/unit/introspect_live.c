@@ -13,6 +13,7 @@
 #include "introspect/live.h"
 #include "introspect/machine.h"
 #include "introspect/memory.h"
+#include "introspect/offline.h"
 #include "introspect/regs.h"
 #include "introspect/run.h"
 #include "introspect/symbols.h"
@@ -325,6 +326,61 @@ static void test_looking_changes_nothing(void **ctx)
 	end(&r);
 }
 
+static void spoil(const char *path, long at)
+{
+	FILE *f = fopen(path, "r+be");
+	assert_non_null(f);
+	fseek(f, at, SEEK_SET);
+	int c = fgetc(f);
+	fseek(f, at, SEEK_SET);
+	fputc(c ^ 0xff, f);
+	fclose(f);
+}
+
+/* A snapshot with L2 running opens by itself, shows the same and runs on to
+ * the same end; a damaged one is refused in one line. */
+static void test_snapshots(void **ctx)
+{
+	char path[] = "/tmp/nestscope-snapshot-XXXXXX";
+	struct run r;
+	struct err e = {0};
+	struct intro_vmcs_value a, b;
+	int fd = mkstemp(path);
+	(void)ctx;
+	assert_true(fd >= 0);
+	close(fd);
+	start(&r, "storm", NULL);
+	unsigned id = catch(r.s, STOP_EXIT, 30);
+	for (int i = 0; i < 100; i++)
+		go(r.s);
+	if (!intro_save(r.s, path, &e))
+		fail_msg("%s", e.msg);
+	struct state_hash saved = hash_of(&r), loaded, end_hash;
+	assert_true(intro_vmcs_get(r.s, (struct place){2, 0}, INTRO_VMCS12, 0x681e, &a, &e));
+	struct intro *off = intro_open_snapshot(path, &e);
+	if (!off)
+		fail_msg("%s", e.msg);
+	assert_true(intro_hash(off, &loaded, &e));
+	assert_true(saved.lo == loaded.lo && saved.hi == loaded.hi);
+	assert_true(intro_vmcs_get(off, (struct place){2, 0}, INTRO_VMCS12, 0x681e, &b, &e));
+	assert_true(a.value == b.value);
+	assert_int_equal(go(off)->why, WHY_EXIT);
+	assert_true(intro_hash(off, &loaded, &e));
+	intro_free(off);
+	intro_stop_del(r.s, id);
+	go(r.s);
+	end_hash = hash_of(&r);
+	assert_true(end_hash.lo == loaded.lo && end_hash.hi == loaded.hi);
+	end(&r);
+	spoil(path, 2000);
+	assert_null(intro_open_snapshot(path, &e));
+	assert_null(strchr(e.msg, '\n'));
+	assert_int_equal(truncate(path, 100), 0);
+	memset(&e, 0, sizeof e);
+	assert_null(intro_open_snapshot(path, &e));
+	unlink(path);
+}
+
 /* A register write is an entry of the input log. */
 static void test_changes_are_logged(void **ctx)
 {
@@ -353,7 +409,8 @@ int main(void)
 		cmocka_unit_test(test_autopsy_names_the_planted_errors),
 		cmocka_unit_test(test_walks_agree_with_memory),
 		cmocka_unit_test(test_origin_covers_every_field),
-		cmocka_unit_test(test_looking_changes_nothing), cmocka_unit_test(test_changes_are_logged)};
+		cmocka_unit_test(test_looking_changes_nothing), cmocka_unit_test(test_changes_are_logged),
+		cmocka_unit_test(test_snapshots)};
 	if (!fp_host_init(&e)) {
 		fprintf(stderr, "%s\n", e.msg);
 		return 1;

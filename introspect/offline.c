@@ -1,0 +1,124 @@
+#include "introspect/offline.h"
+
+#include "introspect/live.h"
+#include "introspect/live_machine.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAGIC      "nestconf"
+#define CONFIG_MAX 65536u
+
+static json_t *text_or_null(const char *s)
+{
+	return s ? json_string(s) : json_null();
+}
+
+static json_t *describe(const struct l0_config *c)
+{
+	json_t *j = json_pack("{s:I,s:I,s:I,s:I,s:b}", "mem", (json_int_t)c->mem, "vcpus",
+		(json_int_t)c->vcpus, "quantum", (json_int_t)c->quantum, "rtc", (json_int_t)c->rtc,
+		"testdev", c->testdev), *disks = json_array();
+	json_object_set_new(j, "cpu", text_or_null(c->cpu));
+	json_object_set_new(j, "l0", text_or_null(c->l0));
+	json_object_set_new(j, "net", text_or_null(c->net));
+	json_object_set_new(j, "console", text_or_null(c->console ? "none" : NULL));
+	for (unsigned i = 0; i < c->disks; i++)
+		json_array_append_new(disks, text_or_null(c->disk[i]));
+	json_object_set_new(j, "disks", disks);
+	return j;
+}
+
+bool offline_add_config(const struct l0 *l, const char *path, struct err *e)
+{
+	json_t *j = describe(&l->cfg);
+	char *text = json_dumps(j, JSON_COMPACT);
+	uint32_t n = text ? (uint32_t)strlen(text) : 0;
+	FILE *f = fopen(path, "abe");
+	bool ok = f && n && fwrite(text, 1, n, f) == n && fwrite(&n, 4, 1, f) == 1 &&
+		fwrite(MAGIC, 8, 1, f) == 1;
+	if (f && fclose(f))
+		ok = false;
+	free(text);
+	json_decref(j);
+	return ok || err_errno(e, "cannot complete the snapshot '%s'", path);
+}
+
+static json_t *read_config(const char *path, struct err *e)
+{
+	char tail[12], *text = NULL;
+	uint32_t n = 0;
+	json_t *j = NULL;
+	FILE *f = fopen(path, "rbe");
+	if (!f) {
+		err_errno(e, "cannot read the snapshot '%s'", path);
+		return NULL;
+	}
+	bool ok = !fseek(f, -12, SEEK_END) && fread(tail, 12, 1, f) == 1 && !memcmp(tail + 4, MAGIC, 8);
+	if (ok) {
+		memcpy(&n, tail, 4);
+		ok = n && n <= CONFIG_MAX && !fseek(f, -12 - (long)n, SEEK_END);
+	}
+	if (ok) {
+		text = xalloc(n + 1u);
+		ok = fread(text, 1, n, f) == n;
+	}
+	fclose(f);
+	if (ok)
+		j = json_loadb(text, n, 0, NULL);
+	if (!json_is_object(j)) {
+		json_decref(j);
+		j = NULL;
+		err_set(e, ERR_FILE, "'%s' is no snapshot that says which machine it is of; give the "
+			"machine's options and use load", path);
+	}
+	free(text);
+	return j;
+}
+
+static const char *text_of(const json_t *j, const char *key)
+{
+	return json_string_value(json_object_get(j, key)); /* NULL for null */
+}
+
+static uint64_t number_of(const json_t *j, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(j, key));
+}
+
+/* The strings stay the JSON's. Nothing of it is trusted: l0_new checks all. */
+static struct l0_config config_of(const json_t *j)
+{
+	struct l0_config c = {.mem = number_of(j, "mem"), .vcpus = (unsigned)number_of(j, "vcpus"),
+		.quantum = number_of(j, "quantum"), .rtc = (int64_t)number_of(j, "rtc"),
+		.testdev = json_is_true(json_object_get(j, "testdev")), .cpu = text_of(j, "cpu"),
+		.l0 = text_of(j, "l0"), .net = text_of(j, "net"), .console = text_of(j, "console"),
+		.load = {.kind = LOAD_NOTHING}};
+	const json_t *disks = json_object_get(j, "disks");
+	for (size_t i = 0; i < json_array_size(disks) && c.disks < L0_DISKS; i++) {
+		const char *d = json_string_value(json_array_get(disks, i));
+		if (d)
+			c.disk[c.disks++] = d;
+	}
+	return c;
+}
+
+struct intro *intro_open_snapshot(const char *path, struct err *e)
+{
+	json_t *j = read_config(path, e);
+	if (!j)
+		return NULL;
+	struct l0_config c = config_of(j);
+	struct l0 *l = l0_new(&c, e);
+	if (l && !l0_load(l, path, e)) {
+		l0_free(l);
+		l = NULL;
+	}
+	if (!l) {
+		json_decref(j);
+		return NULL;
+	}
+	return intro_new(live_backend_owning(l, j));
+}
