@@ -1,5 +1,6 @@
 /* The call stack: frame pointers where they chain, else a scan of the stack
  * for return addresses that says it is one. */
+#include "introspect/orc.h"
 #include "introspect/private.h"
 
 #include <string.h>
@@ -82,6 +83,20 @@ static void scan(struct unwinder *u, uint64_t sp, unsigned size)
 	}
 }
 
+/* By the kernel's ORC tables, as far as they lead. */
+static bool by_orc(struct unwinder *u, uint64_t pc, uint64_t sp, uint64_t fp)
+{
+	struct orc o;
+	struct orc_frame f = {pc, sp, fp, false};
+	struct symbol y;
+	if (!intro_symbol_at(u->s, u->at, pc, &y) || !orc_open(&o, u->s, u->at))
+		return false;
+	size_t before = u->n;
+	while (orc_step(&o, &f, u->n == before) && f.pc && add(u, f.pc, f.sp, f.bp, "orc"))
+		;
+	return u->n > before;
+}
+
 size_t intro_backtrace(struct intro *s, struct place at, struct frame *out, size_t max)
 {
 	struct unwinder u = {s, at, out, 0, max};
@@ -95,6 +110,8 @@ size_t intro_backtrace(struct intro *s, struct place at, struct frame *out, size
 		fp = (uint32_t)(fp + base);
 	}
 	add(&u, pc, sp, fp, "pc");
+	if (bits == 64 && by_orc(&u, pc, sp, fp))
+		return u.n;
 	entry_frame(&u, pc, &sp, fp, bits ? bits / 8 : 8);
 	if (!chain(&u, sp, fp, bits ? bits / 8 : 8))
 		scan(&u, sp, bits ? bits / 8 : 8);
