@@ -215,14 +215,30 @@ static bool expect_loop(struct shell *sh, const char *want, const regex_t *re, u
 	return found;
 }
 
+/* A word, or /RE/ up to the slash that a blank or the end follows. */
+static bool expected_text(struct args *a, char *want, size_t max)
+{
+	const char *rest = args_rest(a);
+	if (!rest || *rest != '/') {
+		if (args_next(a))
+			snprintf(want, max, "%s", a->word);
+		return rest != NULL;
+	}
+	const char *end = rest + 1;
+	while (*end && !(*end == '/' && (!end[1] || end[1] == ' ')))
+		end++;
+	snprintf(want, max, "%.*s", (int)(end - rest) + (*end == '/'), rest);
+	a->rest = *end ? end + 1 : end;
+	return true;
+}
+
 bool cmd_expect(struct shell *sh, struct args *a, struct output *o, struct err *e)
 {
 	char want[512];
 	regex_t re;
 	uint64_t seconds = 60;
-	if (!args_next(a))
+	if (!expected_text(a, want, sizeof want))
 		return err_set(e, ERR_GENERAL, "a text or /RE/ is missing");
-	snprintf(want, sizeof want, "%s", a->word);
 	if ((args_rest(a) && !args_number(sh, a, &seconds, e)) || !args_end(a, e))
 		return false;
 	if (intro_running(sh->s))

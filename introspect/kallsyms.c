@@ -297,18 +297,47 @@ size_t intro_symbols_discover(struct intro *s, struct place at, struct err *e)
 	return n + kernel_module_symbols(s, at);
 }
 
+static void drop_modules(struct symbols *y, struct intro *s, unsigned level)
+{
+	for (unsigned i = y->sources; i--;)
+		if (y->source[i]->level == level && !strcmp(y->source[i]->kind, "module"))
+			intro_symbols_drop(s, y->source[i]->id);
+}
+
+bool symbols_refresh(struct intro *s, struct place at)
+{
+	struct symbols *y = s->symbols;
+	uint64_t now = intro_position(s).clock;
+	bool kernel = false;
+	for (unsigned i = 0; i < y->sources; i++)
+		kernel |= y->source[i]->level == at.level && !strcmp(y->source[i]->kind, "kallsyms");
+	if (y->manual || y->busy || !kernel || at.level >= INTRO_MAX_LEVELS ||
+		y->modules[at.level] == now + 1)
+		return false;
+	y->busy = true;
+	y->modules[at.level] = now + 1;
+	drop_modules(y, s, at.level);
+	kernel_module_symbols(s, at);
+	y->busy = false;
+	return true;
+}
+
 /* Linux runs in the upper 2 GiB; one search per level, and again when the
  * guest has come much further. */
 void symbols_auto(struct intro *s, struct place at)
 {
 	struct symbols *y = s->symbols;
 	uint64_t pc = 0, now = intro_position(s).clock;
-	if (y->manual || at.level >= INTRO_MAX_LEVELS || !intro_pc(s, at, &pc) || pc < KERNEL_LOW ||
-		(y->tried[at.level] && now < y->tried[at.level]))
+	if (y->manual || at.level >= INTRO_MAX_LEVELS || !intro_pc(s, at, &pc) || pc < KERNEL_LOW)
 		return;
+	struct symbol known;
+	if (pc >= KERNEL_HIGH && !intro_symbol_at(s, at, pc, &known))
+		symbols_refresh(s, at); /* a module came since */
 	for (unsigned i = 0; i < y->sources; i++)
 		if (y->source[i]->level == at.level)
 			return;
+	if (y->tried[at.level] && now < y->tried[at.level])
+		return;
 	y->tried[at.level] = now * 2 + 1000000000;
 	intro_symbols_discover(s, at, NULL);
 }

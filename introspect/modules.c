@@ -123,7 +123,9 @@ static void add_symbols(struct collector *c, struct sym_source *src, uint64_t sy
 		size_t n = intro_read(c->s, c->at, SPACE_VIRTUAL, strtab + sym.st_name, name,
 			sizeof name - 1, NULL);
 		name[n] = 0;
-		if (!n || !name[0] || sym.st_shndx == SHN_UNDEF || name[0] == '.')
+		/* per-CPU symbols are offsets, not addresses */
+		if (!n || !name[0] || sym.st_shndx == SHN_UNDEF || name[0] == '.' ||
+			sym.st_value < UINT64_C(0xffffffff80000000))
 			continue;
 		if (types)
 			intro_read(c->s, c->at, SPACE_VIRTUAL, types + i, &type, 1, NULL);

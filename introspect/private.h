@@ -128,5 +128,7 @@ struct symbols *symbols_new(void);
 void symbols_free(struct symbols *y);
 /* kallsyms.c: looks for a kernel's table when the level seems to run one. */
 void symbols_auto(struct intro *s, struct place at);
+/* Reads the kernel's modules again, at most once per position; false: it did not. */
+bool symbols_refresh(struct intro *s, struct place at);
 
 #endif

@@ -178,7 +178,7 @@ static size_t lower(const struct sym_source *src, const char *name)
 	return lo;
 }
 
-bool intro_symbol_find(struct intro *s, struct place at, const char *name, struct symbol *out)
+static bool find_name(struct intro *s, struct place at, const char *name, struct symbol *out)
 {
 	const char *colon = strchr(name, ':');
 	const char *plain = colon ? colon + 1 : name;
@@ -194,6 +194,12 @@ bool intro_symbol_find(struct intro *s, struct place at, const char *name, struc
 		}
 	}
 	return false;
+}
+
+bool intro_symbol_find(struct intro *s, struct place at, const char *name, struct symbol *out)
+{
+	return find_name(s, at, name, out) ||
+		(symbols_refresh(s, at) && find_name(s, at, name, out));
 }
 
 bool intro_symbol_complete(

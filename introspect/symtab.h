@@ -31,7 +31,9 @@ struct symbols {
 	struct sym_source **source; /* owned array of owned */
 	unsigned sources, next;
 	bool manual;                /* intro_symbols_auto(off) */
-	uint64_t tried[INTRO_MAX_LEVELS]; /* generation of the last automatic search */
+	uint64_t tried[INTRO_MAX_LEVELS];   /* clock before which no kernel is searched again */
+	uint64_t modules[INTRO_MAX_LEVELS]; /* clock at which modules were read */
+	bool busy;                          /* reading them now */
 };
 
 struct sym_source *symtab_new(struct intro *s, unsigned level, const char *name, const char *kind);
