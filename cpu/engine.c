@@ -375,7 +375,9 @@ static bool wants_step(const struct vcpu *c)
 static bool swallows_tf(const struct insn *i)
 {
 	return i->mnemonic == ZYDIS_MNEMONIC_INT || i->mnemonic == ZYDIS_MNEMONIC_INT3 ||
-		i->mnemonic == ZYDIS_MNEMONIC_INTO || i->mnemonic == ZYDIS_MNEMONIC_INT1;
+		i->mnemonic == ZYDIS_MNEMONIC_INTO || i->mnemonic == ZYDIS_MNEMONIC_INT1 ||
+		/* these trap by the TF that they load */
+		i->mnemonic == ZYDIS_MNEMONIC_SYSCALL || i->mnemonic == ZYDIS_MNEMONIC_SYSRET;
 }
 
 static enum cpu_step deliver(struct vcpu *c)

@@ -24,6 +24,15 @@ static bool amd(const struct vcpu *c)
 	return c->model->vendor[0] == 'A';
 }
 
+/* SYSCALL and SYSRET trap by the TF that they load. */
+static void trap_by_new_tf(struct vcpu *c)
+{
+	if (c->rflags & FLAG_TF) {
+		c->pending_db |= 0x4000;
+		vcpu_pend(c, PEND_DB);
+	}
+}
+
 enum cpu_step sys_syscall(struct vcpu *c, const struct insn *i)
 {
 	uint16_t sel = (uint16_t)(c->msr.star >> 32) & 0xfffc;
@@ -37,6 +46,7 @@ enum cpu_step sys_syscall(struct vcpu *c, const struct insn *i)
 	load_flat(c, sel, FLAT_CODE, sel + 8, 0);
 	flags_write(c, c->rflags & ~c->msr.fmask, c->msr.fmask | FLAG_RF | FLAG_VM);
 	c->rflags &= ~(uint64_t)FLAG_RF;
+	trap_by_new_tf(c);
 	c->next_rip = wide ? c->msr.lstar : c->msr.cstar;
 	return CPU_DONE;
 }
@@ -55,6 +65,7 @@ enum cpu_step sys_sysret(struct vcpu *c, const struct insn *i)
 	else
 		load_flat(c, sel | 3, FLAT_CODE32, (uint16_t)((sel + 8) | 3), 3);
 	flags_write(c, c->gpr[R11], 0x3c7fd7);
+	trap_by_new_tf(c);
 	c->next_rip = wide ? c->gpr[RCX] : (uint32_t)c->gpr[RCX];
 	return CPU_DONE;
 }

@@ -86,8 +86,8 @@ static void leaf_pmu(const struct cpu_model *m, uint32_t out[4])
 {
 	if (!m->feature[FEAT_PMU])
 		return;
-	out[0] = 2 | 4 << 8 | 48 << 16 | 7u << 24; /* four 48-bit counters, seven events */
-	out[1] = 0;
+	out[0] = 2 | 4 << 8 | 48 << 16 | 7u << 24; /* four 48-bit counters, seven events, */
+	out[1] = 0x78; /* of which last-level cache and branch events are not there */
 	out[3] = 3 | 48 << 5; /* three fixed counters of 48 bits */
 }
 

@@ -374,3 +374,18 @@ bool wr_x2apic(struct vcpu *c, uint32_t n, uint64_t v)
 {
 	return c->apic_ops && c->apic_ops->wrmsr(c->apic, n, v);
 }
+
+/* Performance counters where the vendor is AMD: there, and standing still. */
+bool rd_k7_perf(struct vcpu *c, uint32_t n, uint64_t *v)
+{
+	(void)n;
+	*v = 0;
+	return c->model->vendor[0] == 'A';
+}
+
+bool wr_k7_perf(struct vcpu *c, uint32_t n, uint64_t v)
+{
+	(void)n;
+	(void)v;
+	return c->model->vendor[0] == 'A';
+}

@@ -5,6 +5,7 @@
 #include "cpu/cpuid.h"
 #include "cpu/cr.h"
 #include "cpu/deliver.h"
+#include "cpu/msr.h"
 #include "cpu/mem.h"
 #include "vmx/controls.h"
 
@@ -46,16 +47,26 @@ enum cpu_step l1_cpuid(struct nested_vcpu *nv, const struct vmx_exit *x)
 	return CPU_DONE;
 }
 
-/* IA32_VMX_*: what L1 is offered. */
+static bool vmx_msr(uint32_t n)
+{
+	return n >= 0x480 && n <= 0x4ff;
+}
+
+/* IA32_VMX_*: what L1 is offered. The rest exits because the bitmap has no bit
+ * for it, and is the processor's. */
 enum cpu_step l1_rdmsr(struct nested_vcpu *nv, const struct vmx_exit *x)
 {
 	struct vcpu *c = nv->c;
 	uint64_t v;
 
 	(void)x;
-	if (!cpu_has(c->model, FEAT_VMX) ||
-		!vmx_caps_rdmsr(&nv->n->l1, (uint32_t)c->gpr[RCX], &v))
+	if (!vmx_msr((uint32_t)c->gpr[RCX])) {
+		if (!msr_read(c, (uint32_t)c->gpr[RCX], &v))
+			return cpu_raise_error(c, VEC_GP, 0);
+	} else if (!cpu_has(c->model, FEAT_VMX) ||
+		   !vmx_caps_rdmsr(&nv->n->l1, (uint32_t)c->gpr[RCX], &v)) {
 		return cpu_raise_error(c, VEC_GP, 0);
+	}
 	c->gpr[RAX] = (uint32_t)v;
 	c->gpr[RDX] = v >> 32;
 	return CPU_DONE;
@@ -63,8 +74,12 @@ enum cpu_step l1_rdmsr(struct nested_vcpu *nv, const struct vmx_exit *x)
 
 enum cpu_step l1_wrmsr(struct nested_vcpu *nv, const struct vmx_exit *x)
 {
+	struct vcpu *c = nv->c;
+	uint32_t n = (uint32_t)c->gpr[RCX];
+	uint64_t v = (uint32_t)c->gpr[RAX] | c->gpr[RDX] << 32;
+
 	(void)x;
-	return cpu_raise_error(nv->c, VEC_GP, 0);
+	return !vmx_msr(n) && msr_write(c, n, v) ? CPU_DONE : cpu_raise_error(c, VEC_GP, 0);
 }
 
 /* Bits that VMCS01 masks: the shadow takes L1's, the register keeps L0's. */
