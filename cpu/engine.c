@@ -287,7 +287,7 @@ void op_end(struct vcpu *c, const struct op *o)
 		BLOCK_ENTER(c, l->to);
 	if (b->mode & MODE_CODE64 || b->mode >> (MODE_FLAT_SHIFT + SEG_CS) & 1) {
 		c->rip = b->end;
-		c->engine->patch = l;
+		engine_patch(c, l);
 	} else {
 		/* the same code can run at another base */
 		c->rip = (uint32_t)(b->gva + b->bytes - c->seg[SEG_CS].base);
@@ -439,14 +439,43 @@ static enum cpu_step run_step(struct vcpu *c)
 	return CPU_DONE;
 }
 
+static bool flat_code(const struct engine *e)
+{
+	return e->mode & MODE_CODE64 || e->mode >> (MODE_FLAT_SHIFT + SEG_CS) & 1;
+}
+
+/* The block at c->rip, by the cache of indirect jumps or the tables; fills the
+ * cache and the link that led here. */
+static enum cpu_step next_block(struct vcpu *c, struct block **out)
+{
+	struct engine *e = c->engine;
+	struct link *patch = e->patch;
+	struct jcache *j = &e->jc[jcache_slot(c->rip, c->code_gen)];
+	uint64_t gen = c->code_gen;
+	e->patch = NULL;
+	if (j->rip == c->rip && j->gen == gen) {
+		*out = j->to;
+	} else {
+		enum cpu_step step = block_find(c, e->mode, out);
+		if (step != CPU_DONE)
+			return step;
+		if ((*out)->hpa2 != UINT64_MAX || (*out)->marked || gen != c->code_gen ||
+			e->brk || !flat_code(e))
+			return CPU_DONE;
+		*j = (struct jcache){c->rip, gen, *out};
+	}
+	if (patch && e->patch_rip == c->rip) {
+		patch->to = *out;
+		patch->gen = gen;
+	}
+	return CPU_DONE;
+}
+
 static enum cpu_step run_blocks(struct vcpu *c)
 {
 	struct engine *e = c->engine;
 	struct block *b;
-	struct link *patch = e->patch;
-	e->patch = NULL;
-	uint64_t gen = c->code_gen;
-	enum cpu_step step = block_find(c, e->mode, &b);
+	enum cpu_step step = next_block(c, &b);
 	if (step != CPU_DONE)
 		return step;
 	if (b->marked) {
@@ -455,17 +484,6 @@ static enum cpu_step run_blocks(struct vcpu *c)
 	}
 	if (b->n > c->ic)
 		return run_step(c);
-	if (b->hpa2 == UINT64_MAX && gen == c->code_gen &&
-		(e->mode & MODE_CODE64 || e->mode >> (MODE_FLAT_SHIFT + SEG_CS) & 1)) {
-		struct jcache *j = &e->jc[jcache_slot(c->rip)];
-		j->rip = c->rip;
-		j->gen = gen;
-		j->to = b;
-		if (patch && !e->brk) {
-			patch->to = b;
-			patch->gen = gen;
-		}
-	}
 	c->ic -= b->n;
 	run(c, b->op);
 	return CPU_DONE;
@@ -493,15 +511,20 @@ static enum cpu_step boundary(struct vcpu *c)
 {
 	/* The monitor trap flag acts after an instruction, not before the first. */
 	uint32_t mtf = c->engine->mtf_due ? 0 : c->pending & PEND_MTF;
-	c->engine->patch = NULL; /* the next block may be a handler's */
 	flags_sync(c);
 	fp_leave(c);
 	clock_set(c->clock, c->clock_base + c->retired);
 	c->pending &= ~mtf;
-	c->engine->patch = NULL; /* an event's handler does not follow the last block */
 	enum cpu_step step = c->pending ? cpu_boundary(c) : CPU_DONE;
 	c->pending |= mtf;
 	return step;
+}
+
+/* Nothing but an interrupt that IF holds back: the boundary has no choice. */
+static bool only_masked(const struct vcpu *c)
+{
+	return c->pending == PEND_INTR && !(c->rflags & FLAG_IF) && !c->nonroot.on &&
+		c->activity == ACTIVITY_ACTIVE;
 }
 
 enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
@@ -516,7 +539,6 @@ enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
 	c->mode_changed = true;
 	e->patch = NULL;
 	e->why = RUN_ON;
-	e->patch = NULL;
 	e->hit_pending = false;
 	e->mtf_due = false;
 	for (;;) {
@@ -530,7 +552,7 @@ enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
 			block_bury(s);
 			e->brk = false;
 		}
-		if (c->pending) {
+		if (c->pending && !only_masked(c)) {
 			step = boundary(c);
 			if (step == CPU_EXIT)
 				return leave(c, LEAVE_VMEXIT);

@@ -9,13 +9,14 @@ FAST_FN follow(struct vcpu *c, struct link *l, uint64_t target)
 	if (__builtin_expect(l->gen == c->code_gen, 1))
 		BLOCK_ENTER(c, l->to);
 	c->rip = target;
-	c->engine->patch = l;
+	engine_patch(c, l);
 }
 
 FAST_FN jump_to(struct vcpu *c, uint64_t target)
 {
-	const struct jcache *j = &c->engine->jc[jcache_slot(target)];
-	if (__builtin_expect(j->rip == target && j->gen == c->code_gen, 1))
+	uint64_t gen = c->code_gen;
+	const struct jcache *j = &c->engine->jc[jcache_slot(target, gen)];
+	if (__builtin_expect(j->rip == target && j->gen == gen, 1))
 		BLOCK_ENTER(c, j->to);
 	c->rip = target;
 }

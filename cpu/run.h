@@ -68,7 +68,8 @@ struct engine {
 	struct tlb_pool *pool;
 	enum run_why why;
 	bool brk;            /* leave the block after this op */
-	struct link *patch;  /* the loop fills it with the block it finds next */
+	struct link *patch;  /* the loop fills it with the block it finds at patch_rip */
+	uint64_t patch_rip;  /* an event between the two blocks leads elsewhere */
 	uint32_t mode;
 	uint64_t end;        /* c->retired at which the budget is used up */
 	bool step_over;
@@ -151,9 +152,11 @@ uint64_t mark_debug_hits(const struct vcpu *c, uint64_t lin); /* DR6 bits */
 void watch_check(struct vcpu *c, uint64_t at, unsigned size, bool write);
 bool watch_page(const struct engine_shared *s, uint64_t page);
 
-static inline unsigned jcache_slot(uint64_t rip)
+/* Contexts that run the same code (the kernel's, of several processes) take
+ * slots of their own. */
+static inline unsigned jcache_slot(uint64_t rip, uint64_t gen)
 {
-	return (rip ^ rip >> 12) & (JCACHE - 1);
+	return (rip ^ rip >> 12 ^ gen >> (MODE_BITS - 6)) & (JCACHE - 1);
 }
 
 static inline struct block *op_block(const struct op *o)
@@ -176,6 +179,13 @@ static inline uint64_t op_rip(const struct vcpu *c, const struct op *o)
 static inline uint64_t retired_at(const struct vcpu *c, const struct op *o)
 {
 	return c->horizon - (uint64_t)c->ic - o->left;
+}
+
+/* A link that holds no longer: c->rip is where it has to lead. */
+static inline void engine_patch(struct vcpu *c, struct link *l)
+{
+	c->engine->patch = l;
+	c->engine->patch_rip = c->rip;
 }
 
 /* Enters a block, or goes back to the loop when the horizon is nearer. */

@@ -273,15 +273,18 @@ static enum tlb_flavour flavour_of(const struct vcpu *c)
 	return c->rflags & FLAG_AC && c->cr4 & CR4_SMAP ? TLB_SUPER_AC : TLB_SUPER;
 }
 
+/* Fetches do not depend on EFLAGS.AC: both supervisor views share one gen. */
 static void view_use(struct vcpu *c, struct tlb *t)
 {
 	struct engine_shared *s = c->engine->shared;
-	if (t->epoch != s->epoch) {
-		t->epoch = s->epoch;
-		t->gen = ++s->next_gen;
+	struct tlb *fetch = t->flavour == TLB_SUPER_AC ? &t->ctx->view[TLB_SUPER] : t;
+	if (fetch->epoch != s->epoch) {
+		fetch->epoch = s->epoch;
+		fetch->gen = ++s->next_gen;
 	}
+	t->epoch = s->epoch;
 	c->tlb = t;
-	c->code_gen = t->gen << MODE_BITS | c->engine->mode;
+	c->code_gen = fetch->gen << MODE_BITS | c->engine->mode;
 }
 
 /* VPID 0 means no tags: nothing survives a VM entry or exit. */
