@@ -267,6 +267,38 @@ static void test_walks_agree_with_memory(void **ctx)
 	end(&r);
 }
 
+/* What the walk predicts is what the processor delivered. */
+static void test_predicted_qualifications(void **ctx)
+{
+	struct run r;
+	struct err e = {0};
+	(void)ctx;
+	start(&r, "ept", NULL);
+	struct stop st;
+	stop_init(&st, STOP_EXIT, 2);
+	st.reason = 48;
+	assert_true(intro_stop_add(r.s, &st, &e));
+	unsigned seen = 0;
+	while (seen < 100 && go(r.s)->why == WHY_STOP) {
+		struct exit_record x;
+		struct intro_vmcs_value linear;
+		struct intro_walk w;
+		assert_true(intro_exit(r.s, intro_last_stop(r.s)->exit, &x));
+		if (x.kind != EXIT_REFLECT || !(x.qualification & 0x80))
+			continue;
+		const struct place l2 = {x.from, x.vcpu};
+		struct walk_access a = {.write = x.qualification >> 1 & 1, .fetch = x.qualification >> 2 & 1};
+		assert_true(intro_vmcs_get(r.s, l2, INTRO_VMCS12, 0x640a, &linear, &e));
+		assert_true(intro_walk(r.s, l2, SPACE_VIRTUAL, linear.value, &a, &w, &e));
+		assert_int_equal(w.outcome, WALK_EPT_VIOLATION_L1);
+		assert_int_equal(w.error, x.qualification);
+		assert_int_equal(w.guest_physical, x.gpa);
+		seen++;
+	}
+	assert_int_equal(seen, 100);
+	end(&r);
+}
+
 static void test_origin_covers_every_field(void **ctx)
 {
 	struct run r;
@@ -408,6 +440,7 @@ int main(void)
 		cmocka_unit_test(test_steps_through_the_boundary),
 		cmocka_unit_test(test_autopsy_names_the_planted_errors),
 		cmocka_unit_test(test_walks_agree_with_memory),
+		cmocka_unit_test(test_predicted_qualifications),
 		cmocka_unit_test(test_origin_covers_every_field),
 		cmocka_unit_test(test_looking_changes_nothing), cmocka_unit_test(test_changes_are_logged),
 		cmocka_unit_test(test_snapshots)};
