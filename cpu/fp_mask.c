@@ -17,12 +17,12 @@ static bool mask_bit(const union vector *m, unsigned n, unsigned size)
 	return m->b[n * size + size - 1] >> 7;
 }
 
-static void clear_element(union vector *v, unsigned n, unsigned size)
+static void set_element(union vector *v, unsigned n, unsigned size, bool ones)
 {
 	if (size == 8)
-		v->q[n] = 0;
+		v->q[n] = ones ? UINT64_MAX : 0;
 	else
-		v->d[n] = 0;
+		v->d[n] = ones ? UINT32_MAX : 0;
 }
 
 static enum cpu_step masked_load(struct vcpu *c, const struct insn *i, unsigned size)
@@ -180,12 +180,15 @@ enum cpu_step fp_gather(struct vcpu *c, const struct insn *i)
 	fp_vector_get(c, i->op[0].reg, g.dst.q);
 	fp_vector_get(c, i->index, g.index.q);
 	fp_vector_get(c, i->op[2].reg, g.mask.q);
+	/* the sign bits fill their elements before anything is read */
+	for (unsigned n = 0; n < g.count; n++)
+		set_element(&g.mask, n, g.size, mask_bit(&g.mask, n, g.size));
 	for (unsigned n = 0; n < g.count && !s; n++) {
 		if (mask_bit(&g.mask, n, g.size))
 			s = cpu_mem_read(c, i->seg, gather_offset(c, i, &g, n),
 				g.dst.b + n * g.size, g.size);
 		if (!s)
-			clear_element(&g.mask, n, g.size);
+			set_element(&g.mask, n, g.size, false);
 	}
 	fp_leave(c);
 	if (s == CPU_DONE && g.width < 16)

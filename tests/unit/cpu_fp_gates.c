@@ -218,6 +218,34 @@ static void test_xsave_round_trip(void **ctx)
 	}
 }
 
+/* VPGATHERDD xmm0, [rsi + 4 * xmm1], xmm2 with element 2 not mapped: what came
+ * before is done and its mask is clear, so that it can go on. */
+static void test_gather_fault(void **ctx)
+{
+	static const uint8_t gather[] = {0xc4, 0xe2, 0x69, 0x90, 0x04, 0x8e};
+	fresh(ctx);
+	uint32_t *x = (uint32_t *)(cpu->fp.area + FX_XMM);
+	const uint32_t index[] = {1, 2, 1 << 20, 3};
+	for (unsigned n = 0; n < 4; n++) {
+		((uint32_t *)(guest_data[0] + 64))[n] = 0x100 + n;
+		x[n] = 0xdead0000 + n;
+		x[4 + n] = index[n];
+		x[8 + n] = n == 1 ? 0x7fffffff : 0x80000000;
+	}
+	assert_int_equal(guest_run(cpu, gather, sizeof gather), VEC_PF);
+	assert_int_equal(x[0], 0x101);
+	assert_int_equal(x[1], 0xdead0001); /* not selected */
+	assert_int_equal(x[2], 0xdead0002);
+	assert_int_equal(x[8], 0);
+	assert_int_equal(x[10], 0xffffffff);
+	x[6] = 0;
+	assert_int_equal(guest_run(cpu, gather, sizeof gather), -1);
+	assert_int_equal(x[2], 0x100);
+	assert_int_equal(x[3], 0x103);
+	for (unsigned n = 8; n < 12; n++)
+		assert_int_equal(x[n], 0);
+}
+
 static int start(void **ctx)
 {
 	(void)ctx;
@@ -231,6 +259,6 @@ int main(void)
 		cmocka_unit_test(test_em), cmocka_unit_test(test_osfxsr),
 		cmocka_unit_test(test_avx), cmocka_unit_test(test_simd_exception),
 		cmocka_unit_test(test_x87_exception), cmocka_unit_test(test_xsave_faults),
-		cmocka_unit_test(test_xsave_round_trip)};
+		cmocka_unit_test(test_xsave_round_trip), cmocka_unit_test(test_gather_fault)};
 	return cmocka_run_group_tests(tests, start, NULL);
 }
