@@ -242,17 +242,36 @@ static void run(struct oracle *o, uint64_t seed, uint64_t states, const char *on
 	}
 }
 
-static void print_missing(const struct oracle *o)
+static void print_missing(const struct oracle *o, bool reached[ROW_COUNT])
 {
+	for (unsigned k = 0; k < o->forms; k++)
+		reached[insn_row_of(o->form[k].mnemonic) - insn_table] = true;
 	printf("rows without a form:");
 	for (unsigned k = 0; k < o->missings; k++)
 		printf(" %s", insn_table[o->missing[k]].name);
 	printf("%s\n", o->missings ? "" : " none");
 }
 
+/* What no mode reaches, and what is left out on purpose. */
+static void print_unreached(const bool reached[ROW_COUNT])
+{
+	unsigned n = 0;
+	printf("rows that no mode reaches:");
+	for (unsigned row = 0; row < ROWS_INT; row++)
+		if (!reached[row] && !forms_skipped(row)) {
+			printf(" %s", insn_table[row].name);
+			n++;
+		}
+	printf("%s\n", n ? "" : " none");
+	for (unsigned row = 0; row < ROWS_INT; row++)
+		if (forms_skipped(row))
+			printf("left out: %s: %s\n", insn_table[row].name, forms_skipped(row));
+}
+
 int main(int argc, char **argv)
 {
 	static struct oracle o;
+	bool reached[ROW_COUNT] = {0};
 	uint64_t states = 200000, seed = 1, replay = 0;
 	const char *only = NULL;
 	int mode = 0, opt;
@@ -298,10 +317,13 @@ int main(int argc, char **argv)
 			run(&o, seed, states, only);
 		printf("%u-bit: %llu states, %u forms, ", o.mode * 8,
 			(unsigned long long)(o.states - before), o.forms);
-		print_missing(&o);
+		print_missing(&o, reached);
 	}
-	printf("%llu states, %llu faults, %u failed\n", (unsigned long long)o.states,
-		(unsigned long long)o.faults, o.failures);
+	if (!mode && !only)
+		print_unreached(reached);
+	printf("%llu states, %llu instructions, %llu faults\n", (unsigned long long)o.states,
+		(unsigned long long)o.insns_run, (unsigned long long)o.faults);
+	printf("%llu passed, %u failed\n", (unsigned long long)o.states - o.failures, o.failures);
 	bare_done(&o.b);
 	return o.failures != 0;
 }

@@ -196,6 +196,51 @@ static void unknown_opcode(void **state)
 	assert_int_equal(b->c->rip, BARE_TRAPS + 16 * VEC_UD + 1);
 }
 
+static void calls_and_frames(void **state)
+{
+	struct bare *b = *state;
+	/* mov rbp, 0x1f0000; push 5; call 1f; hlt; 1: mov rax, [rsp+8]; enter 16, 2;
+	 * mov rbx, rsp; leave; ret 8 */
+	CODE(b, 0xbd, 0, 0, 0x1f, 0, 0x6a, 5, 0xe8, 1, 0, 0, 0, 0xf4, 0x48, 0x8b, 0x44, 0x24, 8, 0xc8,
+		16, 0, 2, 0x48, 0x89, 0xe3, 0xc9, 0xc2, 8, 0);
+	bare_put64(b, 0x1f0000 - 8, 0xabcd);
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	assert_int_equal(b->c->gpr[RAX], 5);
+	assert_int_equal(b->c->rip, BARE_CODE + 13);
+	assert_int_equal(b->c->gpr[RSP], BARE_STACK);
+	assert_int_equal(b->c->gpr[RBP], 0x1f0000);
+	/* below: 5, return, RBP, the display entry, the frame itself, 16 bytes */
+	assert_int_equal(b->c->gpr[RBX], BARE_STACK - 5 * 8 - 16);
+	uint64_t frame[3];
+	assert_true(phys_read(&b->phys, hpa(BARE_STACK - 40), frame, sizeof(frame)));
+	assert_int_equal(frame[0], BARE_STACK - 24);
+	assert_int_equal(frame[1], 0xabcd);
+	assert_int_equal(frame[2], 0x1f0000);
+	assert_int_equal(b->c->retired, 9);
+}
+
+static void on_trace(void *ctx, struct vcpu *c, const struct insn *i)
+{
+	uint64_t *sum = ctx;
+	*sum += c->rip * i->len;
+}
+
+/* A trace sees every instruction and changes nothing. */
+static void tracing_changes_nothing(void **state)
+{
+	struct bare *b = *state;
+	uint64_t sum = 0;
+	CODE(b, SUM_LOOP);
+	engine_set_trace(b->engine, on_trace, &sum);
+	assert_int_equal(engine_run(b->c, 1000000), LEAVE_HALT);
+	engine_set_trace(b->engine, NULL, NULL);
+	assert_int_equal(b->c->gpr[RAX], 500500);
+	assert_int_equal(b->c->retired, 2 + 3000 + 1);
+	uint64_t at = BARE_CODE;
+	assert_int_equal(sum, at * 5 + (at + 5) * 2 +
+			1000 * ((at + 7) * 3 + (at + 10) * 2 + (at + 12) * 2) + at + 14);
+}
+
 static void real_mode_wraps_and_limits(void **state)
 {
 	struct bare *b = *state;
@@ -229,7 +274,7 @@ int main(void)
 		T(memory_and_stack), T(page_fault_is_precise),
 		T(code_that_patches_its_block), T(marks_stop_before), T(watches_stop_after),
 		T(trap_flag_steps), T(counts_each_repetition), T(unknown_opcode),
-		T(real_mode_wraps_and_limits),
+		T(real_mode_wraps_and_limits), T(calls_and_frames), T(tracing_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
