@@ -231,10 +231,22 @@ static const struct {
 	{"list32k", list32k}, {"crc", crc}, {"copy", copy}, {"calls", calls},
 	{"bytecode", bytecode}, {"syscall", syscalls}, {"list8m", list8m}};
 
+/* Until the serial port has room (20h) or is empty (60h). */
+static void serial_wait(uint8_t bits)
+{
+	uint8_t lsr;
+	do
+		__asm__ volatile("inb %w1, %b0" : "=a"(lsr) : "d"(0x3fd));
+	while ((lsr & bits) != bits);
+}
+
 static void put(const char *s)
 {
-	for (; *s; s++)
+	for (; *s; s++) {
+		serial_wait(0x20);
 		__asm__ volatile("outb %b0, %w1" : : "a"(*s), "d"(0x3f8));
+	}
+	serial_wait(0x60);
 }
 
 static const char *word(const char *s, const char *w)
