@@ -242,6 +242,7 @@ static void serial_wait(uint8_t bits)
 
 static void put(const char *s)
 {
+	__asm__ volatile("outb %b0, %w1" : : "a"(3), "d"(0x3fb)); /* 8N1 */
 	for (; *s; s++) {
 		serial_wait(0x20);
 		__asm__ volatile("outb %b0, %w1" : : "a"(*s), "d"(0x3f8));
