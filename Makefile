@@ -1,6 +1,7 @@
 # nestscope: one non-recursive makefile.
 #
 #   make            build/<mode>/nestscope        MODE=release|debug|asan|cov, V=1 shows commands
+#   make demo       installs what the build needs, builds, and shows the demo
 #   make check      everything that needs no large download
 #   make lint       layers, headers, formats, engine boundary
 #   make check-linux the stock Debian kernels as well
@@ -99,6 +100,12 @@ check-linux: packages-linux
 	@$(MAKE) -s -j2 all
 	@B=$(B) MODE=$(MODE) tests/run-suites tests/check-linux.list
 
+# The built-in L1 and L2: the TUI at a terminal, else a tour in text.
+demo:
+	@tools/packages build
+	@$(MAKE) -s -j2 MODE=release all
+	@tools/demo build/release/nestscope
+
 packages-test:
 	@tools/packages build test
 packages-linux:
@@ -113,6 +120,6 @@ clean:
 help:
 	@sed -n 's/^#  *\(make .*\)/\1/p' Makefile
 
-.PHONY: all unit lint check check-linux packages-test packages-linux clean help
+.PHONY: all demo unit lint check check-linux packages-test packages-linux clean help
 .DELETE_ON_ERROR:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

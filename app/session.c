@@ -315,6 +315,13 @@ int session_run(const struct options *options)
 	o.machine.announce = announce;
 	if (o.tui && o.machine.serial[0] && !strcmp(o.machine.serial[0], "stdio"))
 		o.machine.serial[0] = NULL; /* the console panel shows it */
+	char long_demo[256];
+	const struct load_config *load = &o.machine.load;
+	if (o.tui && load->image && load->append && !strstr(load->append, "count=")) {
+		/* somebody watches: the scenario goes on until they leave */
+		snprintf(long_demo, sizeof(long_demo), "%s count=2000000000", load->append);
+		o.machine.load.append = long_demo;
+	}
 	if (!open_session(&ss, &o, &e)) {
 		close_session(&ss);
 		fprintf(stderr, "nestscope: %s\n", e.msg);
