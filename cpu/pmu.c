@@ -6,13 +6,18 @@
 #define COUNTER_MASK (BIT(48) - 1)
 #define GLOBAL_MASK  (UINT64_C(0xf) | UINT64_C(7) << 32)
 
-enum { EVT_USR = 1 << 16, EVT_OS = 1 << 17, EVT_INT = 1 << 20, EVT_EN = 1 << 22 };
+enum { EVT_USR = 1 << 16, EVT_OS = 1 << 17, EVT_INT = 1 << 20, EVT_EN = 1 << 22,
+	EVT_INV = 1 << 23 };
 
 /* What a counter counts. */
 enum pmu_event { COUNT_NOTHING, COUNT_INSNS, COUNT_CLOCK };
 
 static enum pmu_event event_of(uint64_t select)
 {
+	/* One instruction a clock: a counter mask of two or more is never met, and
+	 * always when inverted. */
+	if (select >> 24 & 0xfe)
+		return select & EVT_INV ? COUNT_CLOCK : COUNT_NOTHING;
 	switch (select & 0xffff) {
 	case 0x003c: /* unhalted core cycles */
 	case 0x013c: /* unhalted reference cycles */
