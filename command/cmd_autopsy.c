@@ -77,7 +77,8 @@ static void finding(struct shell *sh, const struct autopsy_finding *x, struct ou
 	if (x->bad_bits) {
 		struct buf b = {0};
 		const struct intro_field *f = intro_field_by_encoding(x->field[0].encoding);
-		if (f)
+		struct intro_field_part part;
+		if (f && intro_field_parts(f, &part, 1)) /* single bits have names */
 			intro_field_decode(f, x->bad_bits, &b);
 		out_node(o, 1, "offending bits 0x%llx%s%s", (unsigned long long)x->bad_bits,
 			b.len ? ": " : "", b.len ? b.data : "");

@@ -2,6 +2,8 @@
 #include "introspect/private.h"
 #include "introspect/expr.h"
 
+#include "vmx/codes.h"
+
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,11 +29,17 @@ const char *exit_kind_name(enum exit_kind k)
 
 const char *exit_reason_name(uint32_t reason)
 {
-	reason &= 0xffff;
-	for (size_t i = 0; i < REASONS; i++)
-		if (reasons[i].number == reason)
-			return reasons[i].name;
-	return reason == 0xffff ? "-" : "unknown reason";
+	switch (reason & 0xffff) {
+#define EXIT_REASON(n, name, text) \
+	case n:                    \
+		return #name;
+#include "vmx/exit_reasons.def"
+#undef EXIT_REASON
+	case 0xffff:
+		return "-";
+	default:
+		return "unknown reason";
+	}
 }
 
 bool exit_reason_find(const char *text, uint32_t *reason)
@@ -63,22 +71,17 @@ bool exit_reason_at(unsigned i, uint32_t *reason, const char **name)
 	return true;
 }
 
-/* What the ring's detail column holds for a reason. */
-static const struct {
-	const char *reason, *kind;
-} details[] = {
-#define EXIT_DETAIL(reason, kind) {#reason, kind},
-#include "introspect/exit_details.def"
-#undef EXIT_DETAIL
-};
-
 const char *exit_detail_kind(uint32_t reason)
 {
-	const char *name = exit_reason_name(reason);
-	for (size_t i = 0; i < sizeof details / sizeof *details; i++)
-		if (!strcmp(details[i].reason, name))
-			return details[i].kind;
-	return "";
+	switch (reason & 0xffff) {
+#define EXIT_DETAIL(name, kind)  \
+	case EXIT_REASON_##name: \
+		return kind;
+#include "introspect/exit_details.def"
+#undef EXIT_DETAIL
+	default:
+		return "";
+	}
 }
 
 static const char *msr_name(uint64_t msr)

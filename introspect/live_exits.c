@@ -24,7 +24,8 @@ void live_record(struct live *v, uint64_t seq, const struct ring_record *r, stru
 		.handler = r->handler == RING_BY_L1, .reason = r->reason,
 		.qualification = r->qualification, .rip = r->rip, .cr3 = regs ? regs->cr3 : 0,
 		.detail = *what ? r->detail : UINT64_MAX,
-		.gpa = !strcmp(what, "gpa") ? r->detail : UINT64_MAX, .gla = UINT64_MAX,
+		.gpa = r->reason == EXIT_REASON_EPT_VIOLATION || r->reason == EXIT_REASON_EPT_MISCONFIG ?
+			r->detail : UINT64_MAX, .gla = UINT64_MAX,
 		.intr_info = r->intr_info, .insn_length = r->insn_len, .vmcs12 = r->vmcs12,
 		.cause = r->cause, .cost = r->cost};
 	/* an exit that L0 handles leads back to where it came from, through L0 */
