@@ -111,7 +111,8 @@ packages-test:
 packages-linux:
 	@tools/packages build test linux
 
-lint:
+lint: $(B)/cpu.a $(B)/ept.a
+	@tests/lint-boundary $(B)
 	@tests/lint-layers $(foreach d,$(LAYERS),'$(d):$(may_$(d))')
 
 clean:

@@ -3,6 +3,7 @@
 #include "base/phys.h"
 #include "cpu/desc.h"
 #include "cpu/engine.h"
+#include "cpu/fp.h"
 #include "cpu/insn_table.h"
 #include "cpu/mem.h"
 #include "cpu/model.h"
@@ -61,6 +62,7 @@ enum cpu_step sys_monitor(struct vcpu *c, const struct insn *i)
 	CPU_TRY(cpu_intercepted(c, EV_MONITOR, i, 0));
 	CPU_TRY(cpu_mem_read(c, i->seg, off, &byte, 1));
 	CPU_TRY(cpu_linear(c, i->seg, off, 1, false, &at));
+	fp_leave(c); /* line_sum reads through base/ */
 	c->monitor = gpa(UINT64_MAX);
 	if (engine_tlb_peek(c, at, &page, &writable)) {
 		c->monitor = gpa(page.v | (at.v & (PAGE_SIZE - MONITOR_LINE)));
@@ -76,6 +78,7 @@ enum cpu_step sys_mwait(struct vcpu *c, const struct insn *i)
 	if ((uint32_t)c->gpr[RCX] > 1)
 		return cpu_raise_error(c, VEC_GP, 0);
 	CPU_TRY(cpu_intercepted(c, EV_MWAIT, i, c->monitor.v != UINT64_MAX));
+	fp_leave(c);
 	/* Not armed, or written since: a NOP. */
 	if (vcpu_monitor_hit(c)) {
 		c->monitor = gpa(UINT64_MAX);
