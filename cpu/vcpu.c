@@ -149,7 +149,7 @@ void vcpu_reset(struct vcpu *c, bool init)
 	c->activity = ACTIVITY_ACTIVE;
 	c->sti_shadow = c->movss_shadow = c->nmi_blocked = c->smm_blocked = false;
 	c->pending_db = 0;
-	c->pending = init ? c->pending & PEND_INTR : 0;
+	c->pending &= PEND_INTR; /* the pin's level, not state of the processor */
 	c->delivering = false;
 	c->monitor = gpa(UINT64_MAX);
 	fp_reset(c, init);

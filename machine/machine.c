@@ -289,7 +289,9 @@ void machine_free(struct machine *m)
 void machine_attach_cpu(struct machine *m, unsigned cpu, const struct cpu_pins *pins)
 {
 	assert(cpu < m->cfg.cpus);
-	m->dev->lapics.cpu[cpu].pins = *pins;
+	struct lapic *l = &m->dev->lapics.cpu[cpu];
+	l->pins = *pins;
+	pins->intr(pins->cpu, l->intr); /* a level: it may be up already */
 }
 
 const struct apic_ops *machine_apic_ops(void)

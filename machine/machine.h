@@ -63,7 +63,8 @@ struct machine {
 struct machine *machine_new(const struct machine_config *cfg, struct err *e);
 void machine_free(struct machine *m);
 
-/* Connects vCPU `cpu` (< cfg.cpus): its pins, copied, and its local APIC. */
+/* Connects vCPU `cpu` (< cfg.cpus): its pins, copied, and its local APIC. The
+ * level of INTR is driven at once. */
 void machine_attach_cpu(struct machine *m, unsigned cpu, const struct cpu_pins *pins);
 const struct apic_ops *machine_apic_ops(void);
 void *machine_apic(struct machine *m, unsigned cpu);

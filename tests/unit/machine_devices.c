@@ -97,6 +97,20 @@ static int ack(struct machine *m)
 	return v;
 }
 
+/* A pin that rose before anybody was attached is seen by who comes. */
+static void test_attach_sees_the_level(void **ctx)
+{
+	(void)ctx;
+	struct cpu cpu[2], late = {0};
+	struct machine *m = pc(cpu);
+	unmask(m, 4);
+	out(m, 0x3fc, 0x08);
+	out(m, 0x3f9, 0x02); /* the transmitter is empty */
+	machine_attach_cpu(m, 0, &(struct cpu_pins){&late, pin_intr, pin_nmi, pin_init, pin_sipi});
+	assert_true(late.intr);
+	machine_free(m);
+}
+
 /* --- UART --------------------------------------------------------------------- */
 
 static void collect(void *ctx, const uint8_t *data, size_t n)
@@ -535,7 +549,7 @@ static void test_reset_is_power_on(void **ctx)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_uart),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_attach_sees_the_level), cmocka_unit_test(test_uart),
 		cmocka_unit_test(test_pci_header_and_bars), cmocka_unit_test(test_pci_interrupts),
 		cmocka_unit_test(test_fw_cfg), cmocka_unit_test(test_keyboard),
 		cmocka_unit_test(test_ports_and_power), cmocka_unit_test(test_sleep_and_wake),
