@@ -1,0 +1,3 @@
+echo "marker: L2 is up"
+uname -r
+reboot -f
