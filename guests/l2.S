@@ -107,6 +107,40 @@ payload touch
 	jmp 2b
 payload_end touch
 
+/* Flags and registers survive a violation between an operation and its use:
+ * each round touches a page that is not mapped, with CF known. */
+payload flags
+	mov COUNT, %esi
+	xor %edi, %edi
+1:	mov %edi, %ebx
+	and $255, %ebx
+	shl $12, %ebx
+	add $0x200000, %ebx
+	mov %edi, %edx
+	and $1, %edx
+	mov %edx, %ebp			/* odd: 1 - 1, no borrow; even: 0 - 1, borrow */
+	sub $1, %rdx
+	mov 8(%rbx), %r10		/* violation */
+	mov 16(%rbx), %r9
+	lea 32(%rbx), %rbx
+	mov %r10, (%rbx)
+	jae 2f
+	test %ebp, %ebp
+	jnz 3f
+	jmp 4f
+2:	test %ebp, %ebp
+	jz 3f
+4:	inc %edi
+	dec %esi
+	jnz 1b
+	xor %eax, %eax
+5:	mov %edi, %ebx
+	vmcall
+	hlt
+3:	mov $1, %eax
+	jmp 5b
+payload_end flags
+
 payload spin
 	mov COUNT, %esi
 	xor %edi, %edi
