@@ -29,6 +29,7 @@ struct cpu_ept_fault {
 	uint64_t qualification; /* SDM Vol. 3C 27.2.1 table 27-7, complete */
 	struct gpa gpa;
 	struct gva gva; /* valid when qualification bit 7 is set */
+	bool linear_user; /* a user-mode linear address, for mode-based execute control */
 	bool ve_suppress; /* bit 63 of the entry that refused (walk_result.ve_suppress) */
 };
 

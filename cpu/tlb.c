@@ -447,6 +447,7 @@ static bool ept_translate(struct fill *f, uint64_t at, const struct walk_access 
 			.qualification = st == WALK_MISCONFIG ? 0 : r.error,
 			.gpa = gpa(at),
 			.gva = gva(f->va),
+			.linear_user = a->linear_user,
 			.ve_suppress = r.ve_suppress};
 		e->tag = 0;
 		fp_leave(c);

@@ -11,7 +11,6 @@
 #define QUAL_FETCH   BIT(2)
 #define QUAL_LINEAR  BIT(7)
 #define QUAL_FINAL   BIT(8)
-#define QUAL_USER    BIT(9)
 #define QUAL_NMI     BIT(12)
 
 /* The information area of #VE, SDM Vol. 3C 25.5.6.2 "Virtualization-Exception
@@ -33,7 +32,7 @@ static struct walk_access access_of(const struct vmx_exit *x)
 		.fetch = q & QUAL_FETCH,
 		.linear = q & QUAL_LINEAR,
 		.table = (q & QUAL_LINEAR) && !(q & QUAL_FINAL),
-		.linear_user = q & QUAL_USER};
+		.linear_user = x->linear_user};
 }
 
 /* SDM Vol. 3C 25.5.6.1 "Convertible EPT Violations". */

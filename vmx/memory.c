@@ -38,6 +38,7 @@ enum cpu_step vmx_ept_fault(struct vcpu *c, const struct cpu_ept_fault *f)
 		f->misconfig ? 0 : f->qualification);
 	struct vmx_exit *x = &vmx_of(c)->exit;
 	x->gpa = f->gpa;
+	x->linear_user = f->linear_user;
 	if (!f->misconfig && (f->qualification & BIT(7)))
 		x->linear = f->gva.v;
 	return CPU_EXIT;

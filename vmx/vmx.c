@@ -113,6 +113,7 @@ static void exit_state(struct vmx_exit *x, struct state *s)
 	state_u64(s, &x->linear);
 	state_u64(s, &x->gpa.v);
 	state_bool(s, &x->ack);
+	state_bool(s, &x->linear_user);
 	state_bool(s, &x->trap);
 }
 
@@ -120,7 +121,7 @@ void vmx_state(struct vcpu *c, struct state *s)
 {
 	struct vmx_cpu *x = vmx_of(c);
 
-	state_section(s, "vmx", 1);
+	state_section(s, "vmx", 2);
 	exit_state(&x->exit, s);
 	exit_state(&x->trap, s);
 	state_bool(s, &x->exiting);

@@ -31,6 +31,7 @@ struct vmx_exit {
 	uint64_t linear;        /* guest-linear address */
 	struct gpa gpa;         /* guest-physical address */
 	bool ack;               /* an external interrupt was acknowledged: intr_info is valid */
+	bool linear_user;       /* EPT violation: of a user-mode linear address */
 	bool trap;              /* the instruction completed before the exit */
 };
 
