@@ -84,6 +84,7 @@ enum cpu_step sys_mwait(struct vcpu *c, const struct insn *i)
 		c->monitor = gpa(UINT64_MAX);
 		return CPU_DONE;
 	}
+	c->mwait_intr = c->gpr[RCX] & 1;
 	c->activity = ACTIVITY_MWAIT;
 	c->leave = LEAVE_HALT;
 	return CPU_LEAVE;

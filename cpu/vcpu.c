@@ -253,6 +253,7 @@ static void flags_state(struct vcpu *c, struct state *s)
 	state_u8(s, &c->sipi_vector);
 	state_u64(s, &c->monitor.v);
 	state_u64(s, &c->monitor_sum);
+	state_bool(s, &c->mwait_intr);
 	state_u64(s, &c->rng);
 }
 

@@ -195,6 +195,7 @@ struct vcpu {
 	uint8_t sipi_vector;
 	struct gpa monitor;       /* armed line in host-physical memory; UINT64_MAX when not armed */
 	uint64_t monitor_sum;     /* digest of the line when MONITOR armed it */
+	bool mwait_intr;          /* MWAIT with ECX bit 0: an interrupt ends it with IF clear too */
 	uint64_t rng;             /* deterministic RDRAND source */
 
 	/* --- VMX */

@@ -27,10 +27,12 @@ static void next_turn(struct l0 *l)
 }
 
 /* False when a turn would be wasted on it. A store to the line that it waits
- * for ends MWAIT when its turn comes. */
+ * for ends MWAIT when its turn comes; so does an interrupt that is masked, if
+ * MWAIT asked for that. */
 static bool runnable(struct vcpu *c)
 {
-	if (c->activity == ACTIVITY_MWAIT && vcpu_monitor_hit(c)) {
+	if (c->activity == ACTIVITY_MWAIT &&
+		(vcpu_monitor_hit(c) || (c->mwait_intr && c->pending & PEND_INTR))) {
 		c->activity = ACTIVITY_ACTIVE;
 		c->monitor = gpa(UINT64_MAX);
 	}
