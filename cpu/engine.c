@@ -419,8 +419,13 @@ static enum cpu_step run_step(struct vcpu *c)
 	}
 	e->step_over = false;
 	bool swallow = flags & FLAG_TF && swallows_tf(op_insn(c, b->op));
-	c->ic -= 1;
+	/* The horizon is this instruction: no branch goes on into its target. */
+	int64_t rest = c->ic - 1;
+	c->ic = 0;
+	c->horizon -= (uint64_t)rest;
 	run(c, b->op);
+	c->ic += rest;
+	c->horizon += (uint64_t)rest;
 	e->patch = NULL; /* blocks of one instruction are not linked */
 	if (e->why == RUN_EXIT)
 		return CPU_DONE;

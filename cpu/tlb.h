@@ -14,8 +14,8 @@
 #include "cpu/mem.h"
 #include "cpu/vcpu.h"
 
-#define TLB_SIZE  1024u /* entries of a view */
-#define TLB_DEEP  4096u /* entries of a context's table */
+#define TLB_SIZE  2048u /* entries of a view */
+#define TLB_DEEP  8192u /* entries of a context's table */
 #define TLB_NONE  UINT64_C(1) /* a tag that matches no address */
 
 struct tlb_entry {

@@ -241,6 +241,31 @@ static void tracing_changes_nothing(void **state)
 			1000 * ((at + 7) * 3 + (at + 10) * 2 + (at + 12) * 2) + at + 14);
 }
 
+static void on_count(void *ctx, struct vcpu *c, const struct insn *i)
+{
+	uint64_t *n = ctx;
+	assert_true(i->len && c->rip >= BARE_CODE);
+	(*n)++;
+}
+
+/* Calls and returns are known to the jump cache by the second round; steps
+ * must not follow it. */
+static void steps_do_not_follow_branches(void **state)
+{
+	struct bare *b = *state;
+	/* mov ecx, 50; 1: call 2f; dec ecx; jnz 1b; hlt; 2: mov rax, [rsp]; ret */
+	for (int traced = 0; traced < 2; traced++) {
+		uint64_t n = 0, before = b->c->retired;
+		CODE(b, 0xb9, 50, 0, 0, 0, 0xe8, 5, 0, 0, 0, 0xff, 0xc9, 0x75, 0xf7, 0xf4, 0x48, 0x8b,
+			0x04, 0x24, 0xc3);
+		engine_set_trace(b->engine, traced ? on_count : NULL, &n);
+		assert_int_equal(engine_run(b->c, 100000), LEAVE_HALT);
+		assert_int_equal(b->c->retired - before, 1 + 50 * 5 + 1);
+		assert_int_equal(n, traced ? 252 : 0);
+	}
+	engine_set_trace(b->engine, NULL, NULL);
+}
+
 static void real_mode_wraps_and_limits(void **state)
 {
 	struct bare *b = *state;
@@ -275,6 +300,7 @@ int main(void)
 		T(code_that_patches_its_block), T(marks_stop_before), T(watches_stop_after),
 		T(trap_flag_steps), T(counts_each_repetition), T(unknown_opcode),
 		T(real_mode_wraps_and_limits), T(calls_and_frames), T(tracing_changes_nothing),
+		T(steps_do_not_follow_branches),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
