@@ -130,17 +130,48 @@ void engine_rearm(struct vcpu *c)
 		e->brk = true;
 }
 
-/* This op has completed; is there a reason not to go on with the next? */
+/* This op has completed; has the loop something to do before the next? */
+static inline bool must_leave(const struct vcpu *c)
+{
+	return c->engine->brk || c->pending || c->sti_shadow || c->movss_shadow ||
+		(c->rflags & (FLAG_TF | FLAG_RF)) || c->activity != ACTIVITY_ACTIVE;
+}
+
+/* ... or is the next op not the next in memory, or not in this mode? */
 static inline bool must_stop(const struct vcpu *c)
 {
-	return c->engine->brk || c->pending || c->mode_changed || c->sti_shadow ||
-		c->movss_shadow || (c->rflags & (FLAG_TF | FLAG_RF));
+	return must_leave(c) || c->mode_changed;
 }
 
 static void leave_after(struct vcpu *c, const struct op *o)
 {
 	c->ic += o->left - 1;
 	c->engine->why = RUN_ON;
+}
+
+static void renew_mode(struct vcpu *c)
+{
+	struct engine *e = c->engine;
+	flags_sync(c);
+	c->mode_changed = false;
+	for (unsigned n = 0; n < 6; n++)
+		c->seg_base[n] = c->seg[n].base;
+	e->mode = mode_of(c);
+	if (e->mode & MODE_CODE64)
+		c->seg_base[SEG_ES] = c->seg_base[SEG_CS] = c->seg_base[SEG_SS] =
+			c->seg_base[SEG_DS] = 0;
+	tlb_select(c);
+}
+
+/* A block has ended in a transfer or a change of mode: straight into the block
+ * at c->rip if the jump cache knows it (in steps the horizon says no). */
+static void go_on(struct vcpu *c)
+{
+	if (c->mode_changed)
+		renew_mode(c);
+	const struct jcache *j = &c->engine->jc[jcache_slot(c->rip, c->code_gen)];
+	if (j->rip == c->rip && j->gen == c->code_gen)
+		BLOCK_ENTER(c, j->to);
 }
 
 void op_finish(struct vcpu *c, const struct op *o, enum cpu_step step)
@@ -150,6 +181,8 @@ void op_finish(struct vcpu *c, const struct op *o, enum cpu_step step)
 	case CPU_DONE:
 		if (__builtin_expect(c->next_rip != c->rip + o->len, 0) || must_stop(c)) {
 			c->rip = c->next_rip;
+			if (o->left == 1 && !must_leave(c))
+				return go_on(c);
 			return leave_after(c, o);
 		}
 		OP_NEXT(c, o);
@@ -349,20 +382,6 @@ static enum cpu_leave leave(struct vcpu *c, enum cpu_leave why)
 	c->engine->shared->running = NULL;
 	c->engine->step_over = false;
 	return why;
-}
-
-static void renew_mode(struct vcpu *c)
-{
-	struct engine *e = c->engine;
-	flags_sync(c);
-	c->mode_changed = false;
-	for (unsigned n = 0; n < 6; n++)
-		c->seg_base[n] = c->seg[n].base;
-	e->mode = mode_of(c);
-	if (e->mode & MODE_CODE64)
-		c->seg_base[SEG_ES] = c->seg_base[SEG_CS] = c->seg_base[SEG_SS] =
-			c->seg_base[SEG_DS] = 0;
-	tlb_select(c);
 }
 
 /* One instruction at a time: traps, shadows, marks, a near horizon. */
