@@ -109,6 +109,10 @@ static void enter_l2(struct nested_vcpu *nv, const struct vmx_exit *x)
 	switch (r) {
 	case VMX_ENTERED:
 	case VMX_ENTERED_EXIT:
+		if (nv->init_blocked) { /* held back in L1's root operation */
+			nv->init_blocked = false;
+			vcpu_pend(c, PEND_INIT);
+		}
 		break;
 	case VMX_FAIL_GUEST: /* what depends on memory: PDPTEs, the link pointer */
 	case VMX_FAIL_MSR_LOAD: {

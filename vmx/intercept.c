@@ -346,6 +346,7 @@ static enum cpu_step on_nmi(
 	(void)i, (void)detail;
 	if (!(x->pin & PIN_NMI_EXITING))
 		return CPU_DONE;
+	vcpu_unpend(c, PEND_NMI); /* the exit takes the place of its delivery */
 	vmx_record(c, reason, NULL, 0);
 	x->exit.intr_info = VEC_NMI | TYPE_NMI << INTR_TYPE_SHIFT | INTR_VALID;
 	return CPU_EXIT;
@@ -355,7 +356,16 @@ static enum cpu_step on_sipi(
 	struct vcpu *c, enum vmx_exit_reason reason, const struct insn *i, uint64_t detail)
 {
 	(void)i;
+	vcpu_unpend(c, PEND_SIPI);
 	return vmx_record(c, reason, NULL, detail & 0xff);
+}
+
+static enum cpu_step on_init(
+	struct vcpu *c, enum vmx_exit_reason reason, const struct insn *i, uint64_t detail)
+{
+	(void)i, (void)detail;
+	vcpu_unpend(c, PEND_INIT);
+	return vmx_record(c, reason, NULL, 0);
 }
 
 /* SDM 25.5.2 "Monitor Trap Flag"; the engine asks after an instruction. */
