@@ -280,7 +280,8 @@ static enum walk_status ept_violation(struct walk *w)
 	const struct walk_access *a = w->access;
 	uint64_t q = a->fetch ? BIT(2) : a->write ? BIT(1) : BIT(0);
 
-	if (a->table && w->root->ad)
+	/* guest tables: a write is the update of A or D, which reads as well */
+	if (a->table && (w->root->ad || a->write))
 		q = BIT(0) | BIT(1);
 	q |= (w->rights & EPT_RWX) << 3;
 	if (w->root->mbec && (w->rights & EPT_XU))

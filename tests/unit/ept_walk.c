@@ -472,7 +472,7 @@ static void test_ept_violations(void **ctx)
 	} who[] = {
 		{{.linear = true}, 0x181}, {{.linear = true, .write = true}, 0x182},
 		{{.linear = true, .fetch = true}, 0x184}, {{.linear = true, .table = true}, 0x081},
-		{{.linear = true, .table = true, .write = true}, 0x082}, {{.table = true}, 0x001},
+		{{.linear = true, .table = true, .write = true}, 0x083}, {{.table = true}, 0x001},
 		{{.write = true}, 0x002},
 	};
 
