@@ -105,6 +105,18 @@ static void set_cpuid(struct vm *v)
 	call(v->vcpu, KVM_SET_CPUID2, &c, "KVM_SET_CPUID2");
 }
 
+/* Fast strings are on after reset; a kernel that finds them off drops ERMS and
+ * keeps FSRM, whose memmove then has no check of short lengths. */
+static void set_msrs(struct vm *v)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry[1];
+	} m = {.head.nmsrs = 1, .entry[0] = {.index = 0x1a0, .data = 1}};
+
+	call(v->vcpu, KVM_SET_MSRS, &m, "KVM_SET_MSRS");
+}
+
 /* 64-bit mode on identity tables, RSI at boot_params. */
 static void set_registers(struct vm *v)
 {
@@ -278,6 +290,7 @@ int main(int argc, char **argv)
 	}
 	create(&v);
 	set_cpuid(&v);
+	set_msrs(&v);
 	load_kernel(&v, argv[1], argv[2], argv[3]);
 	set_registers(&v);
 	end = run(&v);
