@@ -9,7 +9,7 @@ oracle_src := $(sort $(wildcard tests/insn/*.c))
 $(B)/tests/insn/oracle: $(patsubst %.c,$(B)/%.o,$(oracle_src)) $(B)/cpu.a $(B)/ept.a $(B)/base.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
-ORACLE_STATES ?= 10000000
+ORACLE_STATES ?= 26000000
 oracle: $(B)/tests/insn/oracle
 	$(B)/tests/insn/oracle -n $(ORACLE_STATES)
 .PHONY: oracle
