@@ -65,6 +65,9 @@ static void stop(struct l0 *l, enum l0_why why, uint64_t value)
 	l->stop = (struct l0_stop){.why = why, .vcpu = l->turn, .value = value};
 }
 
+/* Turns without an instruction before a slice ends. */
+#define STILL_MAX 4096u
+
 static bool at_limit(const struct l0 *l, const struct l0_limits *lim)
 {
 	return lim && ((lim->clock && l->clock->now >= lim->clock) ||
@@ -303,7 +306,7 @@ static bool take_stop(struct l0 *l, const struct l0_limits *lim, struct l0_stop 
 enum l0_slice l0_run_slice(struct l0 *l, const struct l0_limits *lim, uint64_t budget,
 	uint64_t *wake, struct l0_stop *out)
 {
-	unsigned skips = 0, idle_turns = 0;
+	unsigned skips = 0, idle_turns = 0, still = 0;
 	if (!budget)
 		budget = L0_SLICE;
 	for (;;) {
@@ -320,6 +323,10 @@ enum l0_slice l0_run_slice(struct l0 *l, const struct l0_limits *lim, uint64_t b
 		if (!l->asleep && idle_turns <= 2 * l->vcpus && find_turn(l)) {
 			uint64_t done = run_turn(l, lim, budget, &idle_turns);
 			budget -= done < budget ? done : budget;
+			/* Exits that retire nothing end a slice too: signals are served. */
+			still = done ? 0 : still + 1;
+			if (still == STILL_MAX)
+				return L0_SLICE_MORE;
 			continue;
 		}
 		idle_turns = 0;
