@@ -102,6 +102,9 @@ static bool open_tui(struct session *ss, struct err *e)
 
 bool fronts_open(struct session *ss, struct err *e)
 {
+	if (ss->o->plugins.count || ss->o->control)
+		return err_set(e, ERR_USAGE, "--plugin and --control are not there yet; -c, -x and --gdb "
+			"drive a run meanwhile");
 	if (ss->o->gdb.count && !open_gdb(ss, e))
 		return false;
 	return !ss->o->tui || open_tui(ss, e);
