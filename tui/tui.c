@@ -2,6 +2,7 @@
 #include "tui/frame.h"
 
 #include "introspect/events.h"
+#include "introspect/expr.h"
 #include "introspect/run.h"
 
 #include <stdarg.h>
@@ -148,6 +149,15 @@ void tui_message(struct tui *t, const char *fmt, ...)
 void tui_ask(struct tui *t, struct view *v, enum action why, const char *prompt, const char *text)
 {
 	prompt_open(t, why, v, prompt, text);
+}
+
+bool view_enter_address(struct view *v, enum action asked, const char *text, struct err *e)
+{
+	(void)asked;
+	if (!intro_parse_address(v->s, tui_place(v->t), text, &v->address, e))
+		return false;
+	v->has_address = true;
+	return true;
 }
 
 struct view *tui_show(struct tui *t, const char *name)

@@ -60,6 +60,8 @@ bool tui_ascii(const struct tui *t);
 void tui_message(struct tui *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Asks for a line; the view's enter() gets it. */
 void tui_ask(struct tui *t, struct view *v, enum action why, const char *prompt, const char *text);
+/* enter() of views that show what is at an address: the text becomes it. */
+bool view_enter_address(struct view *v, enum action asked, const char *text, struct err *e);
 /* Runs a command of the command table; its output goes to the output panel. */
 void tui_command(struct tui *t, const char *line);
 /* Shows a view in the focused pane. */

@@ -1,7 +1,6 @@
 /* Disassembly at the place, with symbols, lines and breakpoints. */
 #include "tui/view.h"
 
-#include "introspect/expr.h"
 #include "introspect/regs.h"
 #include "introspect/run.h"
 #include "introspect/symbols.h"
@@ -122,15 +121,6 @@ static bool act(struct view *v, enum action a)
 	}
 }
 
-static bool enter(struct view *v, enum action asked, const char *text, struct err *e)
-{
-	(void)asked;
-	if (!intro_parse_address(v->s, tui_place(v->t), text, &v->address, e))
-		return false;
-	v->has_address = true;
-	return true;
-}
-
 const struct view_ops view_code = {.name = "code", .title = "Code",
 	.help = "disassembly with symbols; b sets a breakpoint, Enter follows a branch, Esc returns",
-	.fill = fill, .act = act, .enter = enter};
+	.fill = fill, .act = act, .enter = view_enter_address};

@@ -2,7 +2,6 @@
 #include "tui/view.h"
 
 #include "base/hex.h"
-#include "introspect/expr.h"
 #include "introspect/regs.h"
 
 #include <stdlib.h>
@@ -93,9 +92,8 @@ static bool enter(struct view *v, enum action asked, const char *text, struct er
 {
 	if (asked == ACT_EDIT)
 		return write_bytes(v, text, e);
-	if (!intro_parse_address(v->s, tui_place(v->t), text, &v->address, e))
+	if (!view_enter_address(v, asked, text, e))
 		return false;
-	v->has_address = true;
 	v->list.cursor = v->list.top = 0;
 	return true;
 }

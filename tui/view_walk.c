@@ -1,7 +1,6 @@
 /* The page walk of an address through every level, with the blame. */
 #include "tui/view.h"
 
-#include "introspect/expr.h"
 #include "introspect/regs.h"
 #include "introspect/walk.h"
 
@@ -155,15 +154,6 @@ static bool act(struct view *v, enum action a)
 	}
 }
 
-static bool enter(struct view *v, enum action asked, const char *text, struct err *e)
-{
-	(void)asked;
-	if (!intro_parse_address(v->s, tui_place(v->t), text, &v->address, e))
-		return false;
-	v->has_address = true;
-	return true;
-}
-
 const struct view_ops view_walk = {.name = "walk", .title = "Walk",
 	.help = "the page walk of an address through all levels; a asks, m changes the access",
-	.fill = fill, .act = act, .enter = enter};
+	.fill = fill, .act = act, .enter = view_enter_address};
