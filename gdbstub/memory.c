@@ -3,6 +3,7 @@
 #include "gdbstub/handlers.h"
 
 #include "base/hex.h"
+#include "introspect/walk.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -135,15 +136,21 @@ void packet_memory_map(struct conn *c, char *args, size_t len)
 	buf_done(&doc);
 }
 
+/* Whole regions, not pages: before it evaluates an expression lldb asks region
+ * by region, from 0 up, until it finds a hole. */
 void packet_qMemoryRegionInfo(struct conn *c, char *args, size_t len)
 {
 	uint64_t at = strtoull(args, NULL, 16);
-	struct intro_mem_fail fail;
-	struct hpa host;
+	struct intro_region r;
+	struct err e = {0};
 	(void)len;
-	uint64_t page = at & PAGE_MASK;
-	bool mapped = intro_translate(c->s, c->general, space(c), at, &host, &fail);
-	buf_fmt(&c->reply, "start:%llx;size:1000;", (unsigned long long)page);
-	if (mapped)
-		buf_str(&c->reply, "permissions:rwx;");
+	if (!intro_region(c->s, c->general, space(c), at, &r, &e))
+		r = (struct intro_region){.last = UINT64_MAX}; /* it has not run: nothing is mapped */
+	/* lldb takes the end of a hole at 2^64 for 0 and asks on for ever */
+	uint64_t size = r.last - r.from + (r.mapped || r.last != UINT64_MAX);
+	buf_fmt(&c->reply, "start:%llx;size:%llx;", (unsigned long long)r.from,
+		(unsigned long long)size);
+	if (r.mapped)
+		buf_fmt(&c->reply, "permissions:%s%s%s;", r.rights & WALK_R ? "r" : "",
+			r.rights & WALK_W ? "w" : "", r.rights & WALK_X ? "x" : "");
 }

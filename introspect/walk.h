@@ -86,6 +86,18 @@ bool intro_walk(struct intro *s, struct place at, enum intro_space space, uint64
 /* The paging roots of a place. False: not known, or not in use (EPT off). */
 bool intro_root(struct intro *s, struct place at, enum walk_table table, struct walk_root *out);
 
+/* The addresses around `address`, up to where the answer changes, that are all
+ * mapped with the same rights or all not mapped. A region that takes too many
+ * entries to follow ends early, at a border of them. False and *e: no such
+ * place, or host-physical addresses. */
+struct intro_region {
+	uint64_t from, last; /* both belong to it */
+	bool mapped;
+	uint8_t rights;      /* WALK_R, WALK_W, WALK_X */
+};
+bool intro_region(struct intro *s, struct place at, enum intro_space space, uint64_t address,
+	struct intro_region *out, struct err *e);
+
 /* Mapped ranges of an EPT, merged while rights, type and the distance to the
  * output stay equal. Called in rising order; false from fn ends. */
 struct ept_range {

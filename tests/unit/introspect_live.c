@@ -267,6 +267,37 @@ static void test_walks_agree_with_memory(void **ctx)
 	end(&r);
 }
 
+/* Regions tile the whole space, and say of each page what translation says. */
+static void test_regions_tile_the_space(void **ctx)
+{
+	struct run r;
+	struct err e = {0};
+	(void)ctx;
+	start(&r, "storm", NULL);
+	catch(r.s, STOP_ENTRY, UINT32_MAX);
+	go(r.s);
+	for (unsigned level = 1; level <= 2; level++) {
+		const struct place at = {level, 0};
+		struct intro_region g;
+		uint64_t next = 0, steps = 0;
+		do {
+			assert_true(intro_region(r.s, at, SPACE_VIRTUAL, next, &g, &e));
+			assert_true(g.from <= next && g.last >= next);
+			for (unsigned k = 0; k < 40; k++) {
+				uint64_t page = (k & 1 ? g.last - 0x1000 * (k / 2) : next + 0x1000 * (k / 2));
+				struct hpa host;
+				if (page < next || page > g.last)
+					continue;
+				assert_int_equal(g.mapped,
+					intro_translate(r.s, at, SPACE_VIRTUAL, page, &host, NULL));
+			}
+			next = g.last + 1;
+		} while (next && ++steps < 1000);
+		assert_true(steps >= 1 && steps < 1000);
+	}
+	end(&r);
+}
+
 /* What the walk predicts is what the processor delivered. */
 static void test_predicted_qualifications(void **ctx)
 {
@@ -440,6 +471,7 @@ int main(void)
 		cmocka_unit_test(test_steps_through_the_boundary),
 		cmocka_unit_test(test_autopsy_names_the_planted_errors),
 		cmocka_unit_test(test_walks_agree_with_memory),
+		cmocka_unit_test(test_regions_tile_the_space),
 		cmocka_unit_test(test_predicted_qualifications),
 		cmocka_unit_test(test_origin_covers_every_field),
 		cmocka_unit_test(test_looking_changes_nothing), cmocka_unit_test(test_changes_are_logged),
