@@ -11,7 +11,8 @@ static const struct command {
 	int (*main)(int argc, char **argv);
 	const char *help;
 } commands[] = {
-	{"run", app_run, "run a guest (nestscope run --help)"},
+#define SUBCOMMAND(name, main, help) {name, main, help},
+#include "app/subcommands.def"
 };
 
 static void usage(FILE *f)

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The commands that make sense on a machine that does not run. */
-static const char *const views[] = {"levels", "regs", "mem", "find", "disas", "bt", "vmcs", "walk",
-	"ept", "autopsy", "caps", "exits", "sym", "symbols", "modules", "info", "hash", "log", "screen",
-	"print"};
+static const char *const views[] = {
+#define VIEW_OF_SNAPSHOT(name) name,
+#include "app/subcommands.def"
+};
 #define VIEWS (sizeof(views) / sizeof(views[0]))
 
 bool app_is_view(const char *name)

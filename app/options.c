@@ -2,6 +2,8 @@
 
 #include "app/demo.h"
 #include "base/hex.h"
+#include "cpu/model.h"
+#include "l0/options.h"
 #include "machine/machine.h"
 
 #include <stdio.h>
@@ -166,6 +168,22 @@ static bool set_cpus(struct options *o, const struct row *r, const char *value, 
 	return true;
 }
 
+static bool set_cpu(struct options *o, const char *value)
+{
+	o->machine.cpu = value;
+	if (!strcmp(value, "help"))
+		o->help = cpu_model_list;
+	return true;
+}
+
+static bool set_l0(struct options *o, const char *value)
+{
+	o->machine.l0 = value;
+	if (!strcmp(value, "help"))
+		o->help = l0_options_help;
+	return true;
+}
+
 static bool set_pace(struct options *o, const struct row *r, const char *value, struct err *e)
 {
 	o->pace_given = true;
@@ -227,8 +245,8 @@ static bool apply(struct options *o, enum option id, const char *value, unsigned
 	case OPT_MEM: return set_mem(o, r, value, e);
 	case OPT_CPUS: return set_cpus(o, r, value, e);
 	case OPT_QUANTUM: return set_count(r, value, UINT64_C(1000000000), &m->quantum, e);
-	case OPT_CPU: m->cpu = value; return true;
-	case OPT_L0: m->l0 = value; return true;
+	case OPT_CPU: return set_cpu(o, value);
+	case OPT_L0: return set_l0(o, value);
 	case OPT_DISK: return set_disk(o, value, e);
 	case OPT_NET: m->net = value; return true;
 	case OPT_SERIAL: return set_serial(o, value, serials, e);
@@ -251,7 +269,7 @@ static bool apply(struct options *o, enum option id, const char *value, unsigned
 	case OPT_MAX_INSNS: return set_count(r, value, UINT64_MAX, &o->max_insns, e);
 	case OPT_JSON: o->json = true; return true;
 	case OPT_ON_CRASH: return set_crash(o, r, value, e);
-	case OPT_HELP: o->help = true; return true;
+	case OPT_HELP: o->help = options_help; return true;
 	case OPT_COUNT: break;
 	}
 	return false;

@@ -15,7 +15,7 @@ int app_run(int argc, char **argv)
 		status = e.status;
 	} else if (o.help) {
 		struct buf out = {0};
-		options_help(&out);
+		o.help(&out);
 		fputs(out.data, stdout);
 		buf_done(&out);
 	} else {
