@@ -98,7 +98,8 @@ void clock_state(struct clock *c, struct state *s)
 	state_section(s, "clock", 1);
 	state_u64(s, &c->now);
 	state_u64(s, &c->skipped);
-	state_u64(s, &c->ordinal);
+	if (state_bookkeeping(s))
+		state_u64(s, &c->ordinal);
 	uint32_t n = c->timers;
 	state_u32(s, &n);
 	if (n != c->timers) {

@@ -3,8 +3,9 @@
  * Each part of the machine has one function `void thing_state(struct thing *,
  * struct state *)` that names its fields in a fixed order. In STATE_SAVE the
  * fields are written (little-endian), in STATE_LOAD they are read back, in
- * STATE_HASH they are digested: the canonical state of a machine is exactly
- * what is saved, so caches, TLBs and host statistics are never visited.
+ * STATE_HASH they are digested. Caches, TLBs and host statistics are never
+ * visited. The canonical state of a machine is what its guests can tell: what
+ * is saved besides stands behind state_bookkeeping() and is not digested.
  *
  * A load never trusts its input: after state_fail() every later call leaves
  * its field as it was, and the caller checks state_ok() at the end.
@@ -35,6 +36,13 @@ void state_free(struct state *s);
 enum state_mode state_mode(const struct state *s);
 bool state_ok(const struct state *s);
 struct state_hash state_digest(struct state *s); /* of a hasher */
+
+/* True when fields are to be visited that no guest can tell: rings, writers,
+ * L0's own structures. They are saved and loaded, and no part of the hash. */
+static inline bool state_bookkeeping(const struct state *s)
+{
+	return state_mode(s) != STATE_HASH;
+}
 
 /* Marks the load as failed, with the reason (the first one is kept). */
 void state_fail(struct state *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

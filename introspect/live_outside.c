@@ -202,6 +202,18 @@ size_t live_memory_ranges(void *ctx, struct intro_memory_range *out, size_t max)
 	return n;
 }
 
+/* VMREADs and VMWRITEs that ran without an exit, of all vCPUs. */
+static void shadow_info(const struct live *v, struct buf *out)
+{
+	uint64_t reads = 0, writes = 0;
+	for (unsigned i = 0; i < v->l->vcpus; i++) {
+		reads += vmx_of(v->l->vcpu[i].cpu)->shadow_reads;
+		writes += vmx_of(v->l->vcpu[i].cpu)->shadow_writes;
+	}
+	buf_fmt(out, "VMREADs served: %llu\nVMWRITEs served: %llu\n", (unsigned long long)reads,
+		(unsigned long long)writes);
+}
+
 void live_cpu_info(void *ctx, struct buf *out)
 {
 	struct live *v = ctx;
@@ -217,6 +229,8 @@ void live_cpu_info(void *ctx, struct buf *out)
 		(unsigned long long)st.blocks_built, (unsigned long long)st.blocks_flushed,
 		(unsigned long long)st.tlb_misses, (unsigned long long)st.tlb_walks,
 		(unsigned long long)st.smc_events);
+	if (v->n)
+		shadow_info(v, out);
 }
 
 size_t live_inputs(void *ctx)

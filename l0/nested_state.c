@@ -1,4 +1,10 @@
-/* Nested state in snapshots and in the hash. */
+/* Nested state in snapshots and in the hash.
+ *
+ * The hash holds what L1 and L2 can tell: the current VMCS12s, the VMX state
+ * of each vCPU, the registers that VMCS01 shadows. VMCS01, VMCS02, the shadow
+ * VMCS and EPT02 follow from these and from --l0, which may differ between
+ * two runs that are the same to their guests.
+ */
 #include "l0/nested.h"
 
 #include "base/state.h"
@@ -40,13 +46,19 @@ static void vmcs12_state(struct nested_vmcs12 *m, struct state *s)
 {
 	uint32_t vcpu = (uint32_t)m->vcpu;
 
+	/* one that is not current lives in L1's memory */
+	if (!state_bookkeeping(s) && (m->at == NESTED_NONE || m->vcpu < 0))
+		return;
 	state_u64(s, &m->at);
 	if (m->at == NESTED_NONE)
 		return;
-	state_u64(s, &m->used);
+	if (state_bookkeeping(s))
+		state_u64(s, &m->used);
 	state_u32(s, &vcpu);
 	m->vcpu = (int32_t)vcpu;
 	vmcs_state(&m->v, s);
+	if (!state_bookkeeping(s))
+		return;
 	for (unsigned f = 0; f < VMCS_FIELDS; f++)
 		writer_state(&m->writer[f], s);
 	writer_state(&m->reflected, s);
@@ -64,23 +76,33 @@ static void vmcs12_state(struct nested_vmcs12 *m, struct state *s)
 }
 
 /* Guest state lives in the processor; the VMCS in use shows it as of now. */
-static void vcpu_part(struct nested_vcpu *nv, struct state *s)
+static void own_part(struct nested_vcpu *nv, struct state *s)
 {
-	uint64_t cur = nv->cur ? nv->cur->at : NESTED_NONE;
-	bool has_shadow12 = nv->shadow12;
-
 	if (state_mode(s) != STATE_LOAD)
 		vmx_sync(nv->c);
 	vmcs_state(&nv->vmcs01, s);
 	vmcs_state(&nv->vmcs02, s);
 	vmcs_state(&nv->shadow, s);
-	state_u64(s, &nv->vmxon);
-	state_u64(s, &cur);
 	state_bool(s, &nv->merged);
-	state_bool(s, &nv->init_blocked);
 	state_u64(s, &nv->eptp12);
 	state_u64(s, &nv->cause);
 	state_u64(s, &nv->cause_retired);
+}
+
+static void vcpu_part(struct nested_vcpu *nv, struct state *s)
+{
+	uint64_t cur = nv->cur ? nv->cur->at : NESTED_NONE;
+	bool has_shadow12 = nv->shadow12;
+
+	state_u64(s, &nv->vmxon);
+	state_u64(s, &cur);
+	state_bool(s, &nv->init_blocked);
+	state_u64(s, &nv->vmcs01.v[VMCS_CR0_READ_SHADOW]);
+	state_u64(s, &nv->vmcs01.v[VMCS_CR4_READ_SHADOW]);
+	if (state_bookkeeping(s))
+		own_part(nv, s);
+	else if (nv->l0v->level != 2)
+		has_shadow12 = false;
 	state_bool(s, &has_shadow12);
 	if (has_shadow12) {
 		if (!nv->shadow12)
@@ -93,10 +115,15 @@ static void vcpu_part(struct nested_vcpu *nv, struct state *s)
 
 void nested_state(struct nested *n, struct state *s)
 {
-	state_section(s, "nested", 1);
-	private_state(&n->mem, s);
-	ept02_state(&n->ept02, s);
-	state_u64(s, &n->stamp);
+	state_section(s, "nested", 2);
+	if (state_bookkeeping(s)) {
+		private_state(&n->mem, s);
+		ept02_state(&n->ept02, s);
+		state_u64(s, &n->stamp);
+	} else {
+		for (unsigned i = 0; i < n->l->vcpus; i++)
+			vmcs12_from_shadow(&n->vcpu[i]);
+	}
 	for (unsigned i = 0; i < NESTED_VMCS12S && state_ok(s); i++)
 		vmcs12_state(&n->vmcs12[i], s);
 	for (unsigned i = 0; i < n->l->vcpus && state_ok(s); i++) {

@@ -79,6 +79,8 @@ static void record_state(struct ring_record *r, struct state *s)
 
 void ring_state(struct ring *r, struct state *s)
 {
+	if (!state_bookkeeping(s))
+		return;
 	state_section(s, "ring", 1);
 	state_u64(s, &r->count);
 	if (r->count)

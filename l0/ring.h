@@ -2,7 +2,7 @@
  *
  * Records are numbered from 0 for the life of the machine; the ring keeps the
  * last RING_RECORDS, and the general registers at the last RING_REGS of them.
- * It is part of the saved state. Host time is kept elsewhere.
+ * It is part of the saved state and not of the hash. Host time is kept elsewhere.
  */
 #ifndef L0_RING_H
 #define L0_RING_H

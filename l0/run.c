@@ -208,6 +208,11 @@ static void left(struct l0 *l, struct vcpu *c, enum cpu_leave why)
 	}
 }
 
+static void charge(struct l0 *l, uint64_t insns)
+{
+	l->turn_left -= insns < l->turn_left ? insns : l->turn_left;
+}
+
 /* Returns the instructions that ran. */
 static uint64_t run_turn(
 	struct l0 *l, const struct l0_limits *lim, uint64_t budget, unsigned *idle_turns)
@@ -221,9 +226,13 @@ static uint64_t run_turn(
 	l->over[who] = false;
 	enum cpu_leave why = engine_run(c, distance(l, lim, budget));
 	uint64_t done = c->retired - before;
-	l->turn_left -= done < l->turn_left ? done : l->turn_left;
+	charge(l, done);
 	*idle_turns = why == LEAVE_HALT && !done ? *idle_turns + 1 : 0;
 	left(l, c, why);
+	if (why == LEAVE_VMEXIT) { /* what L0 completed is the guest's too */
+		charge(l, c->retired - before - done);
+		done = c->retired - before;
+	}
 	if (!l->turn_left || (l->machine->yield && l->turn == who))
 		next_turn(l);
 	l->machine->yield = false;

@@ -158,7 +158,7 @@ void vmcs12_store(const struct vmcs *v, uint8_t page[VMCS_SIZE])
 
 void vmcs_state(struct vmcs *v, struct state *s)
 {
-	state_section(s, "vmcs", 1);
+	state_section(s, "vmcs", 2);
 	for (int f = 0; f < VMCS_FIELDS; f++) {
 		state_u64(s, &v->v[f]);
 		v->v[f] &= vmcs_mask(f);
@@ -168,6 +168,6 @@ void vmcs_state(struct vmcs *v, struct state *s)
 	state_bool(s, &v->launched);
 	state_u32(s, &v->abort);
 	state_u64(s, &v->at.v);
-	if (state_mode(s) == STATE_LOAD)
-		v->dirty = 0xf;
+	if (state_bookkeeping(s))
+		state_u8(s, &v->dirty);
 }

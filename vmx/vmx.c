@@ -117,11 +117,34 @@ static void exit_state(struct vmx_exit *x, struct state *s)
 	state_bool(s, &x->trap);
 }
 
+/* Of this, what the guest can tell: what the entry in use has armed. */
+static void armed_state(struct vmx_cpu *x, struct state *s)
+{
+	state_bool(s, &x->trap_due);
+	if (x->trap_due)
+		exit_state(&x->trap, s);
+	state_bool(s, &x->timer_on);
+	if (x->timer_on)
+		state_u64(s, &x->timer_deadline);
+	state_bool(s, &x->mtf_on);
+	state_bool(s, &x->ple_seen);
+	if (x->ple_seen) {
+		state_u64(s, &x->ple_first);
+		state_u64(s, &x->ple_last);
+	}
+	state_u8(s, &x->rvi);
+	state_u8(s, &x->svi);
+}
+
 void vmx_state(struct vcpu *c, struct state *s)
 {
 	struct vmx_cpu *x = vmx_of(c);
 
-	state_section(s, "vmx", 2);
+	state_section(s, "vmx", 3);
+	if (!state_bookkeeping(s)) {
+		armed_state(x, s);
+		return;
+	}
 	exit_state(&x->exit, s);
 	exit_state(&x->trap, s);
 	state_bool(s, &x->exiting);
