@@ -58,8 +58,18 @@ static bool is(const struct stop *st, const struct conn *c, const struct request
 
 static void remove_all(struct conn *c, const struct request *r)
 {
+	const struct stop *st;
+	unsigned id = 0;
+	if (r->type < 2) {
+		while ((st = intro_stop_next_break(c->s, r->at, id)) != NULL) {
+			id = st->id;
+			if (is(st, c, r))
+				intro_stop_del(c->s, id);
+		}
+		return;
+	}
 	for (unsigned i = intro_stop_count(c->s); i-- > 0;) {
-		const struct stop *st = intro_stop_at(c->s, i);
+		st = intro_stop_at(c->s, i);
 		if (is(st, c, r))
 			intro_stop_del(c->s, st->id);
 	}

@@ -39,11 +39,8 @@ static void arrive(struct intro *s)
 	if (!p->going)
 		return;
 	p->going = false;
-	for (unsigned i = 0; i < s->stops; i++)
-		if (s->stop[i]->kind == STOP_BREAK && s->stop[i]->enabled &&
-			s->stop[i]->address == p->address)
-			return;
-	s->ops->mark(s->ctx, p->address, false);
+	if (!intro_stop_find_break(s, 0, p->address))
+		s->ops->mark(s->ctx, p->address, false);
 }
 
 void plan_clear(struct intro *s)

@@ -18,6 +18,19 @@ struct subscription {
 	uint64_t matches, faults, next; /* next: clock of the next EVENT_TIMER */
 };
 
+/* Stops by what they wait for (stop_index.c); the stops are the session's. */
+struct stop_list {
+	struct stop **stop; /* owned array, by rising id */
+	unsigned n;
+};
+struct stop_index {
+	struct stop_list *bucket; /* owned; breakpoints by address; NULL: there were none */
+	struct stop_list other;   /* all that are no breakpoints */
+};
+void stop_index_add(struct stop_index *x, struct stop *st);
+void stop_index_del(struct stop_index *x, struct stop *st);
+void stop_index_done(struct stop_index *x);
+
 /* A step or until under way. */
 struct run_plan {
 	enum { PLAN_FREE, PLAN_STEP, PLAN_ADDRESS, PLAN_EXPR } kind;
@@ -45,6 +58,8 @@ struct intro {
 
 	struct stop **stop; /* owned array of owned stops, by rising id */
 	unsigned stops, next_stop;
+	struct stop_index stop_index;
+	unsigned kind_count[STOP_KINDS]; /* enabled stops of each kind */
 	unsigned stop_kinds; /* bit per stop_kind of enabled stops */
 	struct watch_bind {
 		unsigned stop, id;

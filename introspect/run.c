@@ -140,14 +140,16 @@ static void hit_mark(struct intro *s, const struct backend_ran *ran)
 	uint64_t pc = ran->address;
 	if (intro_vcpu(s, ran->vcpu, &v))
 		at.level = v.level;
-	for (unsigned i = 0; i < s->stops; i++) {
-		struct stop *st = s->stop[i];
-		if (st->kind != STOP_BREAK || st->address != pc || !stop_hits(s, st, at, NULL, NULL))
+	struct stop *st = NULL;
+	for (unsigned id = 0; (st = intro_stop_next_break(s, pc, id)) != NULL;) {
+		id = st->id;
+		if (!stop_hits(s, st, at, NULL, NULL))
 			continue;
 		if (intro_listening(s, EVENT_BREAK))
 			intro_emit(s, &(struct event){.kind = EVENT_BREAK, .at = at,
-				.position = intro_position(s), .address = pc, .value = st->id});
-		stop_fired(s, st, at, UINT64_MAX);
+				.position = intro_position(s), .address = pc, .value = id});
+		if ((st = intro_stop(s, id)) != NULL) /* a subscriber may have removed it */
+			stop_fired(s, st, at, UINT64_MAX);
 	}
 }
 

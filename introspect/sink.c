@@ -153,8 +153,8 @@ static bool on_transition(void *ctx, const struct exit_record *r)
 	struct intro *s = ctx;
 	if (s->listened)
 		emit_transition(s, r);
-	for (unsigned i = 0; i < s->stops && s->stop_kinds & ~(1u << STOP_BREAK); i++) {
-		struct stop *st = s->stop[i];
+	for (unsigned i = 0; i < s->stop_index.other.n; i++) {
+		struct stop *st = s->stop_index.other.stop[i];
 		if (stop_wants(st, r) && stop_hits(s, st, place_of(r), r, NULL))
 			stop_fired(s, st, place_of(r), r->seq);
 	}
@@ -182,8 +182,8 @@ static bool on_vmwrite(void *ctx, const struct intro_vmcs_write *w)
 	struct event ev = {.kind = EVENT_VMWRITE, .at = {LEVEL_L1, w->vcpu}, .position = w->at,
 		.vmwrite = w, .address = w->encoding, .value = w->value, .old_value = w->old_value};
 	intro_emit(s, &ev);
-	for (unsigned i = 0; i < s->stops; i++) {
-		struct stop *st = s->stop[i];
+	for (unsigned i = 0; i < s->stop_index.other.n; i++) {
+		struct stop *st = s->stop_index.other.stop[i];
 		if (st->kind == STOP_VMWRITE && (!st->field || st->field == w->encoding) &&
 			stop_hits(s, st, ev.at, NULL, &ev))
 			stop_fired(s, st, ev.at, UINT64_MAX);
@@ -211,8 +211,8 @@ static bool on_event(void *ctx, const struct event *ev)
 {
 	struct intro *s = ctx;
 	intro_emit(s, ev);
-	for (unsigned i = 0; i < s->stops; i++) {
-		struct stop *st = s->stop[i];
+	for (unsigned i = 0; i < s->stop_index.other.n; i++) {
+		struct stop *st = s->stop_index.other.stop[i];
 		if (event_matches(st, ev) && stop_hits(s, st, ev->at, ev->exit, ev))
 			stop_fired(s, st, ev->at, UINT64_MAX);
 	}

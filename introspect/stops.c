@@ -44,6 +44,7 @@ void stops_done(struct intro *s)
 {
 	for (unsigned i = 0; i < s->stops; i++)
 		stop_free(s->stop[i]);
+	stop_index_done(&s->stop_index);
 	free(s->stop);
 	free(s->watch);
 	s->stop = NULL;
@@ -53,14 +54,13 @@ void stops_done(struct intro *s)
 /* --- marks and watches of the backend ------------------------------------------- */
 
 /* Other enabled breakpoints at the same linear address share one mark. */
-static unsigned others_at(const struct intro *s, const struct stop *st)
+static bool others_at(struct intro *s, const struct stop *st)
 {
-	unsigned n = 0;
-	for (unsigned i = 0; i < s->stops; i++) {
-		const struct stop *o = s->stop[i];
-		n += o != st && o->enabled && o->kind == STOP_BREAK && o->address == st->address;
-	}
-	return n;
+	const struct stop *o = NULL;
+	while ((o = intro_stop_next_break(s, st->address, o ? o->id : 0)) != NULL)
+		if (o != st && o->enabled)
+			return true;
+	return false;
 }
 
 static void plant(struct intro *s, struct stop *st)
@@ -89,13 +89,14 @@ static void uproot(struct intro *s, struct stop *st)
 	}
 }
 
-static void recount(struct intro *s)
+/* An enabled stop came (+1) or went (-1). */
+static void count(struct intro *s, enum stop_kind kind, int step)
 {
-	s->stop_kinds = 0;
-	for (unsigned i = 0; i < s->stops; i++)
-		if (s->stop[i]->enabled)
-			s->stop_kinds |= 1u << s->stop[i]->kind;
-	intro_update_wants(s);
+	s->kind_count[kind] += (unsigned)step;
+	if (s->kind_count[kind])
+		s->stop_kinds |= 1u << kind;
+	else
+		s->stop_kinds &= ~(1u << kind);
 }
 
 /* --- the list ---------------------------------------------------------------------- */
@@ -129,9 +130,12 @@ unsigned intro_stop_add(struct intro *s, const struct stop *st, struct err *e)
 	if ((s->stops & (s->stops - 1)) == 0) /* grows by doubling */
 		s->stop = xresize(s->stop, (s->stops ? s->stops * 2 : 1) * sizeof(*s->stop));
 	s->stop[s->stops++] = own;
-	if (own->enabled)
+	stop_index_add(&s->stop_index, own);
+	if (own->enabled) {
 		plant(s, own);
-	recount(s);
+		count(s, own->kind, 1);
+		intro_update_wants(s);
+	}
 	return own->id;
 }
 
@@ -157,8 +161,11 @@ struct stop *intro_stop(struct intro *s, unsigned id)
 static void remove_at(struct intro *s, unsigned i)
 {
 	struct stop *st = s->stop[i];
-	if (st->enabled)
+	if (st->enabled) {
 		uproot(s, st);
+		count(s, st->kind, -1);
+	}
+	stop_index_del(&s->stop_index, st);
 	memmove(s->stop + i, s->stop + i + 1, (s->stops - i - 1) * sizeof *s->stop);
 	s->stops--;
 	stop_free(st);
@@ -170,7 +177,7 @@ bool intro_stop_del(struct intro *s, unsigned id)
 	if (i == UINT32_MAX)
 		return false;
 	remove_at(s, i);
-	recount(s);
+	intro_update_wants(s);
 	return true;
 }
 
@@ -180,7 +187,7 @@ void intro_stop_del_owner(struct intro *s, enum stop_owner owner, uint32_t clien
 		if (s->stop[i]->owner == owner &&
 			(client == UINT32_MAX || s->stop[i]->client == client))
 			remove_at(s, i);
-	recount(s);
+	intro_update_wants(s);
 }
 
 bool intro_stop_enable(struct intro *s, unsigned id, bool on)
@@ -195,7 +202,8 @@ bool intro_stop_enable(struct intro *s, unsigned id, bool on)
 	else
 		uproot(s, st);
 	st->enabled = on;
-	recount(s);
+	count(s, st->kind, on ? 1 : -1);
+	intro_update_wants(s);
 	return true;
 }
 
@@ -207,17 +215,6 @@ unsigned intro_stop_count(const struct intro *s)
 struct stop *intro_stop_at(struct intro *s, unsigned i)
 {
 	return i < s->stops ? s->stop[i] : NULL;
-}
-
-struct stop *intro_stop_find_break(struct intro *s, unsigned level, uint64_t address)
-{
-	for (unsigned i = 0; i < s->stops; i++) {
-		struct stop *st = s->stop[i];
-		if (st->kind == STOP_BREAK && st->enabled && st->address == address &&
-			(!st->level || st->level == level))
-			return st;
-	}
-	return NULL;
 }
 
 /* --- hits --------------------------------------------------------------------------- */

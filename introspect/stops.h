@@ -67,8 +67,11 @@ bool intro_stop_enable(struct intro *s, unsigned id, bool on);
 struct stop *intro_stop(struct intro *s, unsigned id); /* NULL: none; owned by the session */
 unsigned intro_stop_count(const struct intro *s);
 struct stop *intro_stop_at(struct intro *s, unsigned i); /* i-th by rising id */
-/* An enabled breakpoint at a linear address of a level; NULL: none. */
+/* An enabled breakpoint at a linear address of a level (0: of any); NULL: none. */
 struct stop *intro_stop_find_break(struct intro *s, unsigned level, uint64_t address);
+/* The breakpoint at a linear address with the lowest id above `after`, of any
+ * level, enabled or not; NULL: no more. */
+struct stop *intro_stop_next_break(struct intro *s, uint64_t address, unsigned after);
 
 /* Why the machine stands still. One struct for all front ends. */
 enum stop_why {
