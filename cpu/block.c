@@ -122,6 +122,7 @@ static void unhash(struct engine_shared *s, struct block *b)
 	while (*p != b)
 		p = &(*p)->hash_next;
 	*p = b->hash_next;
+	s->gva_blocks[gva_page(b->gva)]--;
 }
 
 static void unlink_from_page(struct engine_shared *s, struct block *b, uint64_t page)
@@ -240,6 +241,8 @@ void block_flush(struct engine_shared *s)
 
 void block_flush_gva(struct engine_shared *s, uint64_t gva)
 {
+	if (!s->gva_blocks[gva_page(gva)])
+		return;
 	for (unsigned h = 0; h < BLOCK_HASH; h++)
 		for (struct block *b = s->hash[h], *next; b; b = next) {
 			next = b->hash_next;
@@ -574,6 +577,7 @@ static enum cpu_step build(struct vcpu *c, uint32_t mode, uint64_t lin, struct b
 	struct block **h = &s->hash[hash_of(k->host, lin, mode)];
 	k->hash_next = *h;
 	*h = k;
+	s->gva_blocks[gva_page(k->gva)]++;
 	add_to_page(c, k, k->hpa & PAGE_MASK);
 	if (k->hpa2 != UINT64_MAX)
 		add_to_page(c, k, k->hpa2);

@@ -41,7 +41,6 @@ struct engine_shared *engine_shared_new(struct phys *phys, struct bus *bus)
 	s->bus = bus;
 	s->epoch = 1;
 	s->stubs = stubs_new();
-	s->mark = xalloc(MAX_MARKS * sizeof(*s->mark));
 	phys->written = on_written;
 	phys->written_ctx = s;
 	phys->remapped = on_remapped;
@@ -66,6 +65,7 @@ void engine_shared_free(struct engine_shared *s)
 	if (s->phys->remapped_ctx == s)
 		s->phys->remapped = NULL;
 	free(s->mark);
+	free(s->watch);
 	stubs_free(s->stubs);
 	free(s);
 }

@@ -1,32 +1,71 @@
 /* Breakpoint marks, watched ranges, debug registers. */
 #include "cpu/run.h"
 
+#include "base/buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
 /* --- marks */
+
+static unsigned slot_of(const struct engine_shared *s, uint64_t lin)
+{
+	return (unsigned)(lin * UINT64_C(0x9e3779b97f4a7c15) >> 40) & (s->mark_slots - 1);
+}
+
+/* The slot that holds lin, or the empty one where it would go. */
+static unsigned find_slot(const struct engine_shared *s, uint64_t lin)
+{
+	unsigned i = slot_of(s, lin);
+	while (s->mark[i] != lin && s->mark[i] != NO_MARK)
+		i = (i + 1) & (s->mark_slots - 1);
+	return i;
+}
+
+/* Twice the slots: at most half of them are ever in use. */
+static void grow(struct engine_shared *s)
+{
+	uint64_t *old = s->mark;
+	unsigned slots = s->mark_slots;
+	s->mark_slots = slots ? slots * 2 : 64;
+	s->mark = xalloc(s->mark_slots * sizeof *s->mark);
+	memset(s->mark, 0xff, s->mark_slots * sizeof *s->mark);
+	for (unsigned i = 0; i < slots; i++)
+		if (old[i] != NO_MARK)
+			s->mark[find_slot(s, old[i])] = old[i];
+	free(old);
+}
 
 void engine_mark(struct engine_shared *s, struct gva at)
 {
-	if (s->marks == MAX_MARKS)
+	if (at.v == NO_MARK || mark_at(s, at.v))
 		return;
-	s->mark[s->marks++] = at.v;
+	if (s->marks * 2 >= s->mark_slots)
+		grow(s);
+	s->mark[find_slot(s, at.v)] = at.v;
+	s->marks++;
 	block_flush_gva(s, at.v);
 }
 
 void engine_unmark(struct engine_shared *s, struct gva at)
 {
-	for (unsigned i = 0; i < s->marks; i++)
-		if (s->mark[i] == at.v) {
-			s->mark[i] = s->mark[--s->marks];
-			block_flush_gva(s, at.v);
-			return;
-		}
+	if (at.v == NO_MARK || !mark_at(s, at.v))
+		return;
+	unsigned mask = s->mark_slots - 1, hole = find_slot(s, at.v);
+	s->mark[hole] = NO_MARK;
+	s->marks--;
+	/* what was pushed on past the hole moves back into it */
+	for (unsigned i = (hole + 1) & mask; s->mark[i] != NO_MARK; i = (i + 1) & mask) {
+		uint64_t lin = s->mark[i];
+		s->mark[i] = NO_MARK;
+		s->mark[find_slot(s, lin)] = lin;
+	}
+	block_flush_gva(s, at.v);
 }
 
 bool mark_at(const struct engine_shared *s, uint64_t lin)
 {
-	for (unsigned i = 0; i < s->marks; i++)
-		if (s->mark[i] == lin)
-			return true;
-	return false;
+	return s->marks && lin != NO_MARK && s->mark[find_slot(s, lin)] == lin;
 }
 
 /* DR7's breakpoints on instructions, of every vCPU. */
@@ -57,8 +96,10 @@ static void views_changed(struct engine_shared *s)
 
 unsigned engine_watch_add(struct engine_shared *s, const struct engine_watch *w)
 {
-	if (s->watches == MAX_WATCH || !w->len)
+	if (!w->len)
 		return 0;
+	if ((s->watches & (s->watches - 1)) == 0) /* grows by doubling */
+		s->watch = xresize(s->watch, (s->watches ? s->watches * 2 : 1) * sizeof *s->watch);
 	s->watch[s->watches].w = *w;
 	s->watch[s->watches].id = ++s->next_watch;
 	s->watches++;

@@ -88,8 +88,7 @@ struct engine {
 #define BLOCK_BYTES_MAX ((size_t)160 << 20)
 #define BLOCK_HASH 65536u
 #define PAGE_HASH  4096u
-#define MAX_MARKS  4096u
-#define MAX_WATCH  64u
+#define GVA_PAGES  4096u
 
 struct code_page {
 	uint64_t hpa;
@@ -109,12 +108,13 @@ struct engine_shared {
 	struct vcpu *running;
 	struct vcpu *vcpu[256];
 	unsigned vcpus;
-	uint64_t *mark;
-	unsigned marks;
-	struct {
+	uint32_t gva_blocks[GVA_PAGES]; /* how many blocks begin in linear pages of this hash */
+	uint64_t *mark;      /* owned; a set with open addressing, NO_MARK is an empty slot */
+	unsigned marks, mark_slots;
+	struct watched {
 		struct engine_watch w;
 		unsigned id;
-	} watch[MAX_WATCH];
+	} *watch;            /* owned */
 	unsigned watches, next_watch;
 	unsigned debug_marks, debug_watches; /* in debug registers, of all vCPUs */
 	engine_trace_fn *trace;
@@ -122,6 +122,13 @@ struct engine_shared {
 	struct engine_stats stats;
 	struct stubs *stubs; /* native code (cpu/stub.h); owned; NULL when refused */
 };
+
+#define NO_MARK UINT64_MAX
+
+static inline unsigned gva_page(uint64_t gva)
+{
+	return (unsigned)(gva >> 12 ^ gva >> 24) % GVA_PAGES;
+}
 
 /* block.c */
 uint32_t mode_of(const struct vcpu *c);

@@ -53,10 +53,13 @@ void stops_done(struct intro *s)
 
 /* --- marks and watches of the backend ------------------------------------------- */
 
-/* Other enabled breakpoints at the same linear address share one mark. */
+/* Other enabled breakpoints at the same linear address share one mark, and so
+ * does a run to that address. */
 static bool others_at(struct intro *s, const struct stop *st)
 {
 	const struct stop *o = NULL;
+	if (s->plan.going && s->plan.address == st->address)
+		return true;
 	while ((o = intro_stop_next_break(s, st->address, o ? o->id : 0)) != NULL)
 		if (o != st && o->enabled)
 			return true;

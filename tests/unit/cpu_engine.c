@@ -144,6 +144,29 @@ static void marks_stop_before(void **state)
 	assert_int_equal(b->c->retired, 3003);
 }
 
+/* Many marks, most of them in pages without code; removed in another order. */
+static void ten_thousand_marks(void **state)
+{
+	struct bare *b = *state;
+	CODE(b, SUM_LOOP);
+	for (uint64_t i = 0; i < 10000; i++)
+		engine_mark(b->engine, gva(0x40000000 + i * 0x331));
+	engine_mark(b->engine, gva(BARE_CODE + 10));
+	engine_mark(b->engine, gva(BARE_CODE + 10)); /* a set: once is enough */
+	for (uint64_t i = 0; i < 10000; i += 2)
+		engine_unmark(b->engine, gva(0x40000000 + i * 0x331));
+	assert_int_equal(engine_run(b->c, 1000), LEAVE_BREAK);
+	assert_int_equal(b->c->retired, 3);
+	for (uint64_t i = 9999; i < 10000; i -= 2)
+		engine_unmark(b->engine, gva(0x40000000 + i * 0x331));
+	engine_step_over(b->c);
+	assert_int_equal(engine_run(b->c, 1000), LEAVE_BREAK);
+	assert_int_equal(b->c->retired, 6);
+	engine_unmark(b->engine, gva(BARE_CODE + 10));
+	assert_int_equal(engine_run(b->c, 10000), LEAVE_HALT);
+	assert_int_equal(b->c->gpr[RAX], 500500);
+}
+
 static void watches_stop_after(void **state)
 {
 	struct bare *b = *state;
@@ -297,7 +320,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(runs_a_loop), T(stops_at_any_count), T(links_follow_the_code),
 		T(memory_and_stack), T(page_fault_is_precise),
-		T(code_that_patches_its_block), T(marks_stop_before), T(watches_stop_after),
+		T(code_that_patches_its_block), T(marks_stop_before), T(ten_thousand_marks), T(watches_stop_after),
 		T(trap_flag_steps), T(counts_each_repetition), T(unknown_opcode),
 		T(real_mode_wraps_and_limits), T(calls_and_frames), T(tracing_changes_nothing),
 		T(steps_do_not_follow_branches),
