@@ -98,13 +98,21 @@ const struct stop_event *session_wait(void *session, struct intro *s)
 	return intro_last_stop(s);
 }
 
+/* What commands answered: on stdout, or in the panel for it. */
+static void print(struct session *ss, const struct buf *out)
+{
+	if (ss->tui)
+		tui_print(ss->tui, out->data, out->len);
+	else if (out->len)
+		fwrite(out->data, 1, out->len, stdout);
+	fflush(stdout);
+}
+
 bool session_command(struct session *ss, const char *line)
 {
 	struct buf out = {0};
 	bool ok = command_run(&ss->shell, line, &out);
-	if (out.len)
-		fwrite(out.data, 1, out.len, stdout);
-	fflush(stdout);
+	print(ss, &out);
 	buf_done(&out);
 	return ok;
 }
@@ -173,8 +181,7 @@ static bool one_script(struct session *ss, unsigned i)
 	if (!ss->o->script[i].is_file)
 		return session_command(ss, ss->o->script[i].text);
 	bool ok = command_source(&ss->shell, ss->o->script[i].text, &out, &e);
-	if (out.len)
-		fwrite(out.data, 1, out.len, stdout);
+	print(ss, &out);
 	if (!ok && e.status) {
 		fprintf(stderr, "nestscope: %s\n", e.msg);
 		ss->status = e.status;

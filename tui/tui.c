@@ -18,6 +18,7 @@ static const struct view_ops *const builtin[] = {
 };
 #define BUILTINS (sizeof(builtin) / sizeof(builtin[0]))
 
+#define OUTPUT_MAX (1u << 20) /* bytes that tui_print() lets the output panel grow to */
 #define FRAME_NS 50000000u /* 20 redraws a second */
 
 bool tui_view_at(unsigned i, const char **name, const char **help)
@@ -136,6 +137,14 @@ bool tui_ascii(const struct tui *t)
 const struct buf *tui_output(const struct tui *t)
 {
 	return &t->output;
+}
+
+void tui_print(struct tui *t, const char *text, size_t n)
+{
+	if (t->output.len > OUTPUT_MAX)
+		buf_clear(&t->output);
+	buf_add(&t->output, text, n);
+	t->dirty = true;
 }
 
 void tui_message(struct tui *t, const char *fmt, ...)

@@ -38,6 +38,9 @@ void tui_free(struct tui *t);
 bool tui_add_panel(struct tui *t, const struct panel *p);
 void tui_remove_panel(struct tui *t, const struct panel *p);
 
+/* Text for the output panel, behind what it shows already. */
+void tui_print(struct tui *t, const char *text, size_t n);
+
 /* Takes over the terminal, reads keys through the loop. */
 bool tui_start(struct tui *t, struct err *e);
 /* Gives the terminal back; safe to call at any time, also from a handler of a
