@@ -10,7 +10,15 @@ $(B)/bench/bench.elf: bench/guest/start.S bench/guest/bench.c bench/guest/link.l
 		$(@D)/start.o $(@D)/bench.o -o $(@D)/bench64.elf
 	objcopy -O elf32-i386 $(@D)/bench64.elf $@
 
-bench: $(B)/bench/bench.elf $(B)/nestscope
+bench: $(B)/bench/bench.elf $(B)/nestscope bench-gdb
 	@bench/run $(B)
 
-.PHONY: bench
+# The gdb stub: memory, breakpoints, conditions.
+$(B)/bench/cached_stub: bench/gdb/cached_stub.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $< -o $@
+
+bench-gdb: $(B)/bench/cached_stub $(B)/bench/bench.elf $(B)/nestscope
+	@bench/gdb/run $(B)
+
+.PHONY: bench bench-gdb
