@@ -498,7 +498,8 @@ static void root_of(const struct vcpu *c, struct walk_root *r)
 {
 	*r = (struct walk_root){.format = format_of(c),
 		.root = c->cr3,
-		.phys_bits = c->model->phys_bits ? c->model->phys_bits : 46,
+		.phys_bits = c->nonroot.phys_bits ? c->nonroot.phys_bits :
+			c->model->phys_bits ? c->model->phys_bits : 46,
 		.pse = c->cr4 & CR4_PSE,
 		.page1g = true,
 		.wp = c->cr0 & CR0_WP,

@@ -120,6 +120,7 @@ struct cpu_nonroot {
 	bool ept;                /* guest-physical addresses go through eptp */
 	uint64_t eptp;
 	bool mbec;               /* mode-based execute control for EPT */
+	uint8_t phys_bits;       /* MAXPHYADDR of translations without EPT; 0: the model's */
 	bool pml;
 	bool unrestricted;
 	uint16_t vpid;           /* 0: a fresh TLB context at every transition */

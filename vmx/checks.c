@@ -55,6 +55,8 @@ struct in {
 	((V(GUEST_INTERRUPTIBILITY_INFO) & (BLOCKING_STI | BLOCKING_MOV_SS)) || \
 		V(GUEST_ACTIVITY_STATE) == ACTIVITY_HLT)
 #define SINGLE_STEP   ((V(GUEST_RFLAGS) & FLAG_TF) && !(V(GUEST_IA32_DEBUGCTL) & 2))
+/* With unrestricted guest the waiver puts them into fields too. */
+#define PDPTE_FIELDS (PROC2(ENABLE_EPT) || (in->waive_ept && PROC2(UNRESTRICTED_GUEST)))
 #define GUEST_PAE \
 	(!GUEST64 && (V(GUEST_CR0) & CR0_PG) && (V(GUEST_CR4) & CR4_PAE))
 

@@ -32,6 +32,13 @@ static void find_pages(struct vcpu *c, struct vmx_cpu *x, const struct vmcs *v)
 	x->vmwrite_bitmap = shadow ? page_of(c, v->v[VMCS_VMWRITE_BITMAP]) : NULL;
 }
 
+/* The silicon's width; a model may show less, and with EPT guest-physical
+ * addresses are the model's. */
+static uint8_t phys_bits_of(const struct vmx_cpu *x)
+{
+	return x->proc2 & PROC2_ENABLE_EPT ? 0 : (uint8_t)x->caps->phys_bits;
+}
+
 /* What the processor itself needs of the controls. */
 static void set_nonroot(struct vcpu *c, const struct vmx_cpu *x, const struct vmcs *v)
 {
@@ -50,6 +57,7 @@ static void set_nonroot(struct vcpu *c, const struct vmx_cpu *x, const struct vm
 		.ept = ept,
 		.eptp = ept ? v->v[VMCS_EPT_POINTER] : 0,
 		.mbec = ept && (x->proc2 & PROC2_MODE_BASED_EPT_EXEC),
+		.phys_bits = phys_bits_of(x),
 		.pml = x->proc2 & PROC2_ENABLE_PML,
 		.unrestricted = x->proc2 & PROC2_UNRESTRICTED_GUEST,
 		.vpid = x->proc2 & PROC2_ENABLE_VPID ? v->v[VMCS_VIRTUAL_PROCESSOR_ID] : 0,
@@ -227,6 +235,8 @@ void vmx_reattach(struct vcpu *c, struct vmcs *v, struct vmcs *shadow)
 		return;
 	take_controls(x, v);
 	find_pages(c, x, v);
+	if (c->nonroot.on)
+		c->nonroot.phys_bits = phys_bits_of(x);
 	if (x->timer_on && c->nonroot.on && !(c->pending & PEND_TIMER))
 		clock_arm(c->clock, &x->timer, x->timer_deadline - c->msr.tsc_adjust);
 }

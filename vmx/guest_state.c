@@ -75,12 +75,19 @@ static void load_msrs(struct vcpu *c, const struct vmcs *v, uint32_t entry)
 		c->pmu.global_ctrl = v->v[VMCS_GUEST_IA32_PERF_GLOBAL_CTRL];
 }
 
+/* PDPTEs are fields with EPT. Unrestricted guest without EPT, private to L0,
+ * keeps them there too: CR3 then need not fit in 32 bits. */
+static bool pdptes_in_fields(uint32_t proc2)
+{
+	return proc2 & (PROC2_ENABLE_EPT | PROC2_UNRESTRICTED_GUEST);
+}
+
 /* In memory of the space that CR3 is in: RAM below PHYS_PRIVATE, or L0's own. */
 static void load_pdptes(struct vcpu *c, const struct vmcs *v)
 {
 	if (!(c->cr4 & CR4_PAE) || !(c->cr0 & CR0_PG) || (c->msr.efer & EFER_LMA))
 		return;
-	if (vmcs_proc2(v) & PROC2_ENABLE_EPT) {
+	if (pdptes_in_fields(vmcs_proc2(v))) {
 		for (int n = 0; n < 4; n++)
 			c->pdpte[n] = v->v[VMCS_GUEST_PDPTR0 + n];
 		return;
@@ -175,7 +182,7 @@ void vmx_save_guest_state(struct vcpu *c, struct vmcs *v)
 	v->v[VMCS_GUEST_RSP] = c->gpr[RSP];
 	v->v[VMCS_GUEST_RFLAGS] = c->rflags;
 	save_non_register(c, v);
-	if (proc2 & PROC2_ENABLE_EPT)
+	if (pdptes_in_fields(proc2))
 		for (int n = 0; n < 4; n++)
 			v->v[VMCS_GUEST_PDPTR0 + n] = c->pdpte[n];
 	if (proc2 & PROC2_VIRTUAL_INTR_DELIVERY)
