@@ -55,6 +55,7 @@ struct apic_ops {
 	/* Sends the LVT entry `offset` (330h..., e.g. 340h performance counters). */
 	void (*lvt)(void *apic, unsigned offset);
 	void (*reset)(void *apic, bool init); /* init: INIT keeps the APIC ID */
+	void (*eoi)(void *apic); /* as a write to the EOI register */
 };
 
 #endif

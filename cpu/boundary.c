@@ -100,7 +100,8 @@ static enum cpu_step take_interrupt(struct vcpu *c, bool *taken)
 	if (c->sti_shadow || c->movss_shadow)
 		return CPU_DONE;
 	CPU_TRY(cpu_intercepted(c, EV_EXTINT, NULL, 0));
-	if (!cpu_interrupts_open(c) || !c->apic_ops)
+	/* a posted-interrupt notification is used up without an exit */
+	if (!cpu_interrupts_open(c) || !c->apic_ops || !(c->pending & PEND_INTR))
 		return CPU_DONE;
 	*taken = true;
 	return take_vector(c, c->apic_ops->ack(c->apic));

@@ -227,8 +227,13 @@ static void op_reset(void *apic, bool init)
 	lapic_reset(apic, init);
 }
 
+static void op_eoi(void *apic)
+{
+	lapic_eoi(apic);
+}
+
 const struct apic_ops lapic_ops = {op_ack, op_get_tpr, op_set_tpr, op_get_base, op_set_base,
-	lapic_rdmsr, lapic_wrmsr, op_lvt, op_reset};
+	lapic_rdmsr, lapic_wrmsr, op_lvt, op_reset, op_eoi};
 
 /* --- all of them --------------------------------------------------------- */
 

@@ -316,6 +316,22 @@ static enum cpu_step on_fault(
 	return CPU_EXIT;
 }
 
+/* The next vector that is not the posted-interrupt notification, SDM 29.6
+ * "Posted-Interrupt Processing"; -1 when none is left. */
+static int acknowledge(struct vcpu *c, const struct vmx_cpu *x)
+{
+	bool posted = x->pin & PIN_POSTED_INTR;
+	int vector;
+
+	while ((vector = c->apic_ops->ack(c->apic)) >= 0) {
+		if (!posted || (unsigned)vector != vmcs_get(x->vmcs, VMCS_POSTED_INTR_NV))
+			return vector;
+		c->apic_ops->eoi(c->apic);
+		vmx_process_posted(c, hpa(vmcs_get(x->vmcs, VMCS_POSTED_INTR_DESC_ADDR)));
+	}
+	return -1;
+}
+
 static enum cpu_step on_extint(
 	struct vcpu *c, enum vmx_exit_reason reason, const struct insn *i, uint64_t detail)
 {
@@ -326,7 +342,7 @@ static enum cpu_step on_extint(
 		return CPU_DONE;
 	int vector = -1;
 	if ((x->exit_ctl & EXIT_ACK_INTR_ON_EXIT) && c->apic_ops) {
-		vector = c->apic_ops->ack(c->apic);
+		vector = acknowledge(c, x);
 		if (vector < 0)
 			return CPU_DONE;
 	}
