@@ -38,6 +38,7 @@ static void drop(struct ept02 *e, struct ept02_root *r)
 	if (r->eptp12 == EPT02_NONE)
 		return;
 	ept_table_clear(&r->table);
+	r->loggeds = 0;
 	if (e->flush)
 		e->flush(e->flush_ctx, pointer(r));
 }
@@ -86,6 +87,36 @@ void ept02_invalidate_all(struct ept02 *e)
 		drop(e, &e->root[i]);
 }
 
+static void retrack(struct ept02 *e, struct ept02_root *r)
+{
+	unsigned shift;
+
+	if (!r->loggeds)
+		return;
+	for (unsigned i = 0; i < r->loggeds; i++) {
+		uint64_t *leaf = ept_leaf_entry(&r->table, r->logged[i], &shift);
+		if (leaf)
+			*leaf &= ~EPT_W;
+	}
+	r->loggeds = 0;
+	if (e->flush)
+		e->flush(e->flush_ctx, pointer(r));
+}
+
+void ept02_retrack(struct ept02 *e, uint64_t eptp12)
+{
+	struct ept02_root *r = find(e, eptp12);
+
+	if (r)
+		retrack(e, r);
+}
+
+void ept02_retrack_all(struct ept02 *e)
+{
+	for (unsigned i = 0; i < EPT02_ROOTS; i++)
+		retrack(e, &e->root[i]);
+}
+
 struct walk_root ept02_walk_root(const struct ept02 *e, uint64_t eptp12, bool mbec)
 {
 	return (struct walk_root){.format = WALK_EPT,
@@ -124,6 +155,16 @@ static bool log_dirty(struct ept02 *e, const struct ept02_pml *pml, uint64_t at)
 	phys_write(e->phys, hpa((pml->address & PAGE_MASK) + *pml->index * 8u), &page, 8);
 	--*pml->index;
 	return true;
+}
+
+/* A list that is full gives way with the whole table: it fills again. */
+static void note_logged(struct ept02 *e, uint64_t eptp12, uint64_t at)
+{
+	struct ept02_root *r = get(e, eptp12);
+
+	if (r->loggeds == EPT02_LOGGED)
+		drop(e, r);
+	r->logged[r->loggeds++] = at;
 }
 
 /* A leaf of the merge of what EPT12's walk found and EPT01. A table page that
@@ -170,6 +211,8 @@ enum ept02_result ept02_fill(struct ept02 *e, uint64_t eptp12, bool mbec, uint64
 			return EPT02_PML_FULL;
 		mem.set = set_entry;
 		ept_walk(&root, at, access, &mem, walk);
+		if (pml->on && walk->dirty)
+			note_logged(e, eptp12, at);
 	}
 	fill_leaf(e, eptp12, at, walk);
 	return EPT02_FILLED;
@@ -177,12 +220,19 @@ enum ept02_result ept02_fill(struct ept02 *e, uint64_t eptp12, bool mbec, uint64
 
 void ept02_state(struct ept02 *e, struct state *s)
 {
-	state_section(s, "ept02", 1);
+	state_section(s, "ept02", 2);
 	state_u64(s, &e->stamp);
 	for (unsigned i = 0; i < EPT02_ROOTS; i++) {
 		state_u64(s, &e->root[i].eptp12);
 		state_u64(s, &e->root[i].table.root);
 		state_u32(s, &e->root[i].table.pages);
 		state_u64(s, &e->root[i].used);
+		state_u32(s, &e->root[i].loggeds);
+		if (e->root[i].loggeds > EPT02_LOGGED) {
+			e->root[i].loggeds = 0;
+			state_fail(s, "more logged pages than there can be");
+		}
+		for (unsigned n = 0; n < e->root[i].loggeds; n++)
+			state_u64(s, &e->root[i].logged[n]);
 	}
 }

@@ -19,10 +19,15 @@ struct state;
 #define EPT02_ROOTS 32
 #define EPT02_NONE  UINT64_MAX
 
+#define EPT02_LOGGED 512
+
 struct ept02_root {
 	uint64_t eptp12; /* as L1 wrote it; EPT02_NONE: free */
 	struct ept_table table;
 	uint64_t used;   /* stamp of the last use */
+	/* pages made writable since ept02_retrack, for the page-modification log */
+	uint64_t logged[EPT02_LOGGED];
+	uint32_t loggeds;
 };
 
 struct ept02 {
@@ -46,6 +51,12 @@ uint64_t ept02_pointer(struct ept02 *e, uint64_t eptp12);
  * length count, as the processor tags), or for all. */
 void ept02_invalidate(struct ept02 *e, uint64_t eptp12);
 void ept02_invalidate_all(struct ept02 *e);
+
+/* What the processor knew of dirty flags is void (its translations died with a
+ * transition without VPID, or by INVVPID): pages that were logged look into
+ * EPT12 again at their next write. */
+void ept02_retrack(struct ept02 *e, uint64_t eptp12);
+void ept02_retrack_all(struct ept02 *e);
 
 enum ept02_result {
 	EPT02_FILLED,    /* L2 tries again */

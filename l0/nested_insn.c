@@ -317,5 +317,6 @@ enum cpu_step l1_invvpid(struct nested_vcpu *nv, const struct vmx_exit *x)
 		tlb_invvpid_all(nv->c);
 	else
 		tlb_invvpid(nv->c, vpid, type == 3);
+	ept02_retrack_all(&nv->n->ept02);
 	return vm_succeed(nv);
 }

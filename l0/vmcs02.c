@@ -71,6 +71,8 @@ static void prepare(struct nested_vcpu *nv, struct merge *m)
 
 	m->proc2 = vmcs_proc2(v12);
 	nv->eptp12 = m->proc2 & PROC2_ENABLE_EPT ? vmcs_get(v12, VMCS_EPT_POINTER) : 0;
+	if (m->proc2 & PROC2_ENABLE_PML && !(m->proc2 & PROC2_ENABLE_VPID))
+		ept02_retrack(&n->ept02, nv->eptp12);
 	m->eptp = nv->eptp12 ? ept02_pointer(&n->ept02, nv->eptp12) : n->eptp01;
 	m->vpid = m->proc2 & PROC2_ENABLE_VPID && n->opt->use[L0_USE_VPID] ?
 		vmcs_get(v12, VMCS_VIRTUAL_PROCESSOR_ID) : 0;
