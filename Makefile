@@ -30,8 +30,8 @@ may_tui        := base introspect command
 may_plugins    := base introspect command
 may_app        := base ept cpu vmx machine l0 introspect command gdbstub tui plugins
 
-PKGS    := zydis zycore ncursesw vterm readline libelf libdwarf lua5.4 jansson slirp libzstd sqlite3 libxxhash
-PKG_CFLAGS := $(shell pkg-config --cflags zydis zycore ncursesw vterm lua5.4 jansson slirp libzstd sqlite3 libxxhash 2>/dev/null) \
+PKGS    := ncursesw vterm lua5.4 jansson slirp libzstd sqlite3 libxxhash
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null) \
 	-isystem /usr/include/libdwarf
 LIBS    := -lZydis -lZycore -lncursesw -lvterm -lreadline -lelf -ldwarf -llua5.4 -ljansson -lslirp -lzstd -lsqlite3 -lxxhash -ldl -lm
 

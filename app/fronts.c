@@ -1,8 +1,10 @@
-/* The gdb stub and the TUI, opened as the options say. */
+/* The front ends, opened as the options say: the gdb stub, the TUI, plugins and
+ * the control socket. */
 #include "app/session.h"
 
 #include "base/loop.h"
 #include "gdbstub/gdbstub.h"
+#include "plugins/plugins.h"
 #include "tui/tui.h"
 
 #include <stdio.h>
@@ -100,18 +102,76 @@ static bool open_tui(struct session *ss, struct err *e)
 	return ss->tui && tui_start(ss->tui, e);
 }
 
+/* --- plugins and the control socket ------------------------------------------- */
+
+static void say(void *ctx, const char *text)
+{
+	struct session *ss = ctx;
+	if (ss->tui) {
+		log_say(intro_log(ss->s), LOG_INFO, "plugin", "%s", text);
+		return;
+	}
+	if (ss->prompt)
+		prompt_hide(ss->prompt);
+	puts(text);
+	fflush(stdout);
+	if (ss->prompt && !intro_running(ss->s))
+		prompt_show(ss->prompt);
+}
+
+static bool add_panel(void *ctx, const struct panel *p)
+{
+	struct session *ss = ctx;
+	return ss->tui && tui_add_panel(ss->tui, p);
+}
+
+static void remove_panel(void *ctx, const struct panel *p)
+{
+	struct session *ss = ctx;
+	if (ss->tui)
+		tui_remove_panel(ss->tui, p);
+}
+
+static bool plugin_command(void *ctx, bool lua, const char *rest, struct output *o, struct err *e)
+{
+	struct session *ss = ctx;
+	return plugins_command(ss->plugins, lua, rest, o, e);
+}
+
+static bool open_plugins(struct session *ss, struct err *e)
+{
+	const struct plugins_config cfg = {.session = ss->s, .shell = &ss->shell, .loop = ss->l->loop,
+		.unsafe = ss->o->plugin_unsafe, .say = say, .add_panel = ss->o->tui ? add_panel : NULL,
+		.remove_panel = remove_panel, .ctx = ss};
+	ss->plugins = plugins_new(&cfg);
+	ss->shell.plugins = plugin_command;
+	ss->shell.plugins_ctx = ss;
+	for (unsigned i = 0; i < ss->o->plugins.count; i++)
+		if (!plugins_load(ss->plugins, ss->o->plugins.at[i], e))
+			return false;
+	if (ss->o->control)
+		ss->control = control_new(&cfg, ss->o->control, e);
+	return !ss->o->control || ss->control;
+}
+
 bool fronts_open(struct session *ss, struct err *e)
 {
-	if (ss->o->plugins.count || ss->o->control)
-		return err_set(e, ERR_USAGE, "--plugin and --control are not there yet; -c, -x and --gdb "
-			"drive a run meanwhile");
 	if (ss->o->gdb.count && !open_gdb(ss, e))
 		return false;
-	return !ss->o->tui || open_tui(ss, e);
+	if (ss->o->tui && !open_tui(ss, e))
+		return false;
+	return open_plugins(ss, e);
 }
 
 void fronts_close(struct session *ss)
 {
+	if (ss->plugins)
+		plugins_quit(ss->plugins);
+	control_free(ss->control);
+	ss->control = NULL;
+	plugins_free(ss->plugins);
+	ss->plugins = NULL;
+	ss->shell.plugins = NULL;
 	tui_free(ss->tui);
 	ss->tui = NULL;
 	gdbstub_free(ss->gdb);

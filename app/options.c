@@ -259,6 +259,7 @@ static bool apply(struct options *o, enum option id, const char *value, unsigned
 	case OPT_GDB: return add(&o->gdb, r, value, e);
 	case OPT_GDB_OWNS: o->gdb_owns = true; return true;
 	case OPT_PLUGIN: return add(&o->plugins, r, value, e);
+	case OPT_PLUGIN_UNSAFE: o->plugin_unsafe = true; return true;
 	case OPT_CONTROL: o->control = value; return true;
 	case OPT_TUI: o->tui = true; return true;
 	case OPT_BATCH: o->batch = true; return true;

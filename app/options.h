@@ -16,7 +16,7 @@ struct option_list {
 
 struct options {
 	struct l0_config machine;
-	bool pace_given, batch, tui, json, gdb_owns;
+	bool pace_given, batch, tui, json, gdb_owns, plugin_unsafe;
 	void (*help)(struct buf *out); /* what was asked for in place of a run, or NULL */
 	struct option_list gdb, plugins;
 	/* -c and -x in the order given. */

@@ -7,6 +7,7 @@
 #include "introspect/live.h"
 #include "introspect/machine.h"
 #include "introspect/symbols.h"
+#include "plugins/plugins.h"
 #include "tui/tui.h"
 
 #include <signal.h>
@@ -201,12 +202,20 @@ static bool scripts(struct session *ss)
 	return true;
 }
 
+/* Until a client quits, or the machine is over and nobody asks any more. */
+static void serve_control(struct session *ss)
+{
+	while (!ss->over && !ss->shell.quit && (!intro_last_stop(ss->s)->over ||
+			intro_running(ss->s) || control_clients(ss->control)))
+		session_turn(ss, 1000);
+}
+
 /* Without a terminal: commands at position 0, or after the run when a limit is
  * given and they only read; without commands the guest just runs. */
 static void batch(struct session *ss)
 {
 	const struct options *o = ss->o;
-	bool first = !o->scripts && !ss->gdb;
+	bool first = !o->scripts && !ss->gdb && !ss->control;
 	bool moves = false;
 	for (unsigned i = 0; i < o->scripts; i++)
 		moves |= o->script[i].is_file || runs(o->script[i].text);
@@ -217,6 +226,8 @@ static void batch(struct session *ss)
 	bool ok = scripts(ss);
 	while (ss->gdb && !o->scripts && !ss->over && !intro_last_stop(ss->s)->over)
 		session_turn(ss, 1000);
+	if (ok && ss->control)
+		serve_control(ss);
 	const struct stop_event *last = intro_last_stop(ss->s);
 	if (ss->shell.quit)
 		ss->status = ss->shell.status;

@@ -8,7 +8,9 @@
 #include "app/progress.h"
 #include "command/command.h"
 
+struct control;
 struct gdbstub;
+struct plugins;
 struct prompt;
 struct tui;
 
@@ -19,6 +21,8 @@ struct session {
 	struct shell shell;
 	struct gdbstub *gdb; /* owned; NULL: none */
 	struct tui *tui;     /* owned; NULL: none */
+	struct plugins *plugins; /* owned */
+	struct control *control; /* owned; NULL: none */
 	struct prompt *prompt; /* owned; NULL: none */
 	struct progress progress;
 	int signal_fd, signal_watch;
@@ -47,7 +51,7 @@ void prompt_free(struct prompt *p);
 void prompt_hide(struct prompt *p);
 void prompt_show(struct prompt *p);
 
-/* --- app/fronts.c: the stub and the TUI from the options */
+/* --- app/fronts.c: the stub, the TUI, plugins and the control socket from the options */
 bool fronts_open(struct session *ss, struct err *e);
 void fronts_close(struct session *ss);
 

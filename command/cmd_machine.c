@@ -66,7 +66,7 @@ static void info_inputs(struct shell *sh, struct output *o)
 			continue;
 		out_u64(o, i);
 		out_u64(o, in.at.clock);
-		out_str(o, in.kind);
+		out_fmt(o, "%s%s", in.kind, in.by_plugin ? " by plugin" : "");
 		out_u64(o, in.target);
 		out_u64(o, in.len);
 		buf_hex(&b, in.data, in.len < 16 ? in.len : 16);

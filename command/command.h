@@ -49,6 +49,9 @@ struct shell {
 	bool quit;           /* `quit` was given */
 	int status;          /* its exit status */
 	unsigned depth;      /* of source */
+	/* The plugin host, where there is one: the `plugin` and `lua` commands. */
+	bool (*plugins)(void *ctx, bool lua, const char *rest, struct output *o, struct err *e);
+	void *plugins_ctx;
 	struct command *added; /* owned array; strings are the plugin's */
 	unsigned addeds;
 	uint64_t mem_next;   /* where `mem` goes on */

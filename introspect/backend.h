@@ -63,7 +63,7 @@ enum {
 struct backend_sink {
 	void *ctx;
 	bool (*transition)(void *ctx, const struct exit_record *r);
-	bool (*before)(void *ctx, const struct exit_record *r, bool *swallow);
+	bool (*before)(void *ctx, const struct exit_record *r, struct exit_verdict *v);
 	bool (*vmwrite)(void *ctx, const struct intro_vmcs_write *w);
 	/* VMX_INSN, EPT_CHANGE, MODE, CR, MSR, SPACE, CONSOLE, INJECT: an event
 	 * of events.h, by its kind. */
@@ -124,6 +124,8 @@ struct intro_backend_ops {
 	 * >= 0 it also ends (BACKEND_SLICE) when that vCPU has retired one; the
 	 * others take their turns meanwhile. */
 	void (*run)(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *out);
+	/* What is changed from here on, a plugin changes; may be NULL. */
+	void (*actor)(void *ctx, bool plugin);
 	/* Ends a run under way at its next slice; safe in a signal handler. */
 	void (*interrupt)(void *ctx);
 	/* The next run executes the marked instruction at the vCPU's rip. */

@@ -3,6 +3,8 @@
  * bounded. Format: the kernel's Documentation/bpf/btf.rst.
  */
 #include "introspect/kernel.h"
+#include "introspect/private.h"
+#include "introspect/symtab.h"
 
 #include "introspect/memory.h"
 
@@ -203,4 +205,51 @@ uint32_t btf_size(const struct btf *b, const char *type)
 {
 	struct type t;
 	return type_at(b, find_struct(b, type), &t) ? t.size : 0;
+}
+
+/* --- for front ends ------------------------------------------------------------------ */
+
+/* Read once for each kernel of a level. */
+static const struct btf *types_of(struct intro *s, struct place at, struct err *e)
+{
+	struct symbols *y = s->symbols;
+	struct symbol start;
+	if (at.level >= INTRO_MAX_LEVELS || !intro_check(s, at, e))
+		return NULL;
+	if (!intro_symbol_find(s, at, "__start_BTF", &start)) {
+		err_set(e, ERR_GENERAL, "no Linux kernel with BTF is known in this level");
+		return NULL;
+	}
+	if (!y->types[at.level] || y->types_at[at.level] != start.address) {
+		btf_free(y->types[at.level]);
+		y->types[at.level] = btf_read(s, at);
+		y->types_at[at.level] = start.address;
+	}
+	if (!y->types[at.level])
+		err_set(e, ERR_GENERAL, "the kernel's BTF at 0x%llx cannot be read here",
+			(unsigned long long)start.address);
+	return y->types[at.level];
+}
+
+bool intro_type_member(struct intro *s, struct place at, const char *type, const char *member,
+	uint64_t *offset, struct err *e)
+{
+	const struct btf *b = types_of(s, at, e);
+	uint32_t found;
+	if (!b)
+		return false;
+	if (!btf_offset(b, type, member, &found))
+		return err_set(e, ERR_GENERAL, "this kernel has no struct %s with a member %s", type, member);
+	*offset = found;
+	return true;
+}
+
+bool intro_type_size(
+	struct intro *s, struct place at, const char *type, uint64_t *size, struct err *e)
+{
+	const struct btf *b = types_of(s, at, e);
+	if (!b)
+		return false;
+	*size = btf_size(b, type);
+	return *size || err_set(e, ERR_GENERAL, "this kernel has no struct %s", type);
 }

@@ -19,6 +19,18 @@ enum event_kind {
 	EVENT_KINDS
 };
 
+/* What a callback decides about an exit that nobody has handled yet. It is an
+ * entry of the input log. */
+struct exit_verdict {
+	bool swallow;       /* the level goes on behind the instruction, as if it had
+	                     * done nothing but set the registers of `mask` */
+	bool rewrite;       /* of an L2: L1 gets this reason and qualification */
+	uint16_t mask;      /* bit per register, in the processor's order */
+	uint64_t gpr[16];
+	uint32_t reason;
+	uint64_t qualification;
+};
+
 struct event {
 	enum event_kind kind;
 	struct place at;
@@ -30,10 +42,7 @@ struct event {
 	unsigned size;
 	bool write;
 	const char *text; /* console line, snapshot file, log */
-	/* An exit that has not been handled yet may be swallowed by a callback
-	 * (EVENT_EXIT_BEFORE): set *swallow, and L0 resumes the level after the
-	 * instruction as if it had done nothing. NULL elsewhere. */
-	bool *swallow;
+	struct exit_verdict *verdict; /* EVENT_EXIT_BEFORE; NULL elsewhere */
 };
 
 struct event_filter {

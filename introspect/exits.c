@@ -42,6 +42,14 @@ const char *exit_reason_name(uint32_t reason)
 	}
 }
 
+bool exit_reason_known(uint32_t reason)
+{
+	for (size_t i = 0; i < REASONS; i++)
+		if (reasons[i].number == reason)
+			return true;
+	return false;
+}
+
 bool exit_reason_find(const char *text, uint32_t *reason)
 {
 	char *end;

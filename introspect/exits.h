@@ -41,6 +41,8 @@ struct exit_record {
 
 /* Names: "EPT_VIOLATION", "CPUID"; "reason 77" when unknown. */
 const char *exit_reason_name(uint32_t reason);
+/* Is there a reason of this number? */
+bool exit_reason_known(uint32_t reason);
 /* By name (also "ept-violation") or number; false: unknown. */
 bool exit_reason_find(const char *text, uint32_t *reason);
 /* The i-th reason with a row, for completion; false past the end. */

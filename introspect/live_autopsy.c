@@ -50,10 +50,7 @@ static void finding(struct live *v, const struct nested_vmcs12 *m, const struct 
 		*field = (struct autopsy_field){.encoding = vmcs_encoding(f), .value = vmcs_get(x, f),
 			.written = w.kind != NESTED_BY_NOBODY};
 		field->writer = (struct intro_vmcs_write){.at = w.at, .encoding = field->encoding,
-			.writer = w.kind == NESTED_BY_SHADOW ? WRITER_SHADOWED :
-				w.kind == NESTED_BY_L0 ? WRITER_L0 :
-				w.kind == NESTED_BY_TOOL ? WRITER_DEBUGGER :
-				w.kind == NESTED_BY_VMWRITE ? WRITER_VMWRITE : WRITER_NONE,
+			.writer = live_writer_kind(w.kind),
 			.vcpu = w.vcpu, .vmcs12 = m->at, .rip = w.rip, .cr3 = w.cr3,
 			.value = field->value};
 	}

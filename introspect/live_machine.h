@@ -30,6 +30,7 @@ struct live {
 	struct backend_sink sink;
 	unsigned wants;
 	int observer;
+	bool by_plugin; /* what is changed, a plugin changes */
 	bool owned;   /* the machine goes with the session */
 	json_t *config; /* owned; the strings of an owned machine's configuration */
 
@@ -78,6 +79,8 @@ static inline struct nested_vcpu *live_nested(struct live *v, unsigned vcpu)
 bool live_reg_get(void *ctx, struct place at, enum reg_id id, struct reg_value *out);
 bool live_reg_set(void *ctx, struct place at, enum reg_id id, const void *bytes, size_t len,
 	struct err *e);
+/* The bit of an input's target that says that a plugin put it. */
+#define LIVE_BY_PLUGIN 0x80000000u
 /* The input log's targets for registers, memory, VMCS fields and events. */
 void live_register_inputs(struct live *v);
 
@@ -89,6 +92,7 @@ bool live_tlb_peek(
 	void *ctx, struct place at, uint64_t linear, struct hpa *page, bool *writable);
 
 /* live_vmcs.c */
+enum intro_writer live_writer_kind(uint8_t kind); /* of enum nested_writer_kind */
 bool live_vmcs_region(void *ctx, struct place at, enum intro_vmcs which, uint64_t *out);
 bool live_vmcs_get(void *ctx, struct place at, enum intro_vmcs which, uint32_t encoding,
 	struct intro_vmcs_value *out);
@@ -114,6 +118,7 @@ bool live_caps(void *ctx, const char *model, cap_fn *fn, void *fn_ctx, struct er
 void live_attach(void *ctx, const struct backend_sink *sink);
 void live_want(void *ctx, unsigned wants);
 void live_run(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *out);
+void live_actor(void *ctx, bool plugin);
 void live_interrupt(void *ctx);
 void live_step_over_mark(void *ctx, unsigned vcpu);
 void live_mark(void *ctx, uint64_t linear, bool on);

@@ -27,7 +27,7 @@ enum intro_mem_status live_host_write(void *ctx, struct hpa at, const void *in, 
 		return MEM_READ_ONLY;
 	memcpy(data, &at.v, 8);
 	memcpy(data + 8, in, len);
-	return input_put(v->l->inputs, INPUT_MEMORY, 0, data, (uint32_t)len + 8) ? MEM_OK :
+	return input_put(v->l->inputs, INPUT_MEMORY, v->by_plugin ? LIVE_BY_PLUGIN : 0, data, (uint32_t)len + 8) ? MEM_OK :
 		MEM_READ_ONLY;
 }
 

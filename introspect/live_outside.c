@@ -22,8 +22,8 @@ static void complete_lines(struct live_tap *t, const uint8_t *data, size_t n)
 		struct event ev = {.kind = EVENT_CONSOLE, .at = {LEVEL_L1, v->l->machine->current},
 			.position = l0_position(v->l), .value = t->port,
 			.text = t->line.data ? t->line.data : ""};
-		if (v->wants & WANT_CONSOLE)
-			v->sink.event(v->sink.ctx, &ev);
+		if ((v->wants & WANT_CONSOLE) && v->sink.event(v->sink.ctx, &ev))
+			l0_interrupt(v->l);
 		buf_clear(&t->line);
 	}
 }
@@ -244,7 +244,11 @@ bool live_input_at(void *ctx, size_t i, struct intro_input *out)
 	if (i >= inputs_count(in))
 		return false;
 	const struct input *x = inputs_at(in, i);
-	*out = (struct intro_input){x->at, input_kind_name(x->kind), x->target, x->len, x->data};
+	*out = (struct intro_input){x->at, input_kind_name(x->kind), x->target, x->len, x->data, false};
+	if (x->kind >= INPUT_REGISTER) { /* those that live_regs.c takes */
+		out->by_plugin = x->target & LIVE_BY_PLUGIN;
+		out->target &= ~LIVE_BY_PLUGIN;
+	}
 	return true;
 }
 

@@ -312,24 +312,39 @@ static void apply_running(struct vcpu *c, enum reg_id id, const uint8_t *bytes)
 	vcpu_state_changed(c);
 }
 
-static void apply_saved(struct live *v, struct nested_vmcs12 *m, enum reg_id id, uint64_t value)
+static void apply_saved(struct live *v, struct nested_vmcs12 *m, enum reg_id id, uint64_t value,
+	enum nested_writer_kind by)
 {
 	int g = gpr_of(id);
 	for (size_t i = 0; i < sizeof saved / sizeof *saved; i++) {
 		if (saved[i].id != id || saved[i].guest == VMCS_FIELDS)
 			continue;
 		if (m->vcpu >= 0)
-			vmcs12_put(&v->n->vcpu[m->vcpu], saved[i].guest, value, NESTED_BY_TOOL);
+			vmcs12_put(&v->n->vcpu[m->vcpu], saved[i].guest, value, by);
 		return;
 	}
 	if (g >= 0)
 		m->gpr[g] = value;
 }
 
+/* Who put an input: the bit leaves its target. */
+static enum nested_writer_kind taken(uint32_t *target)
+{
+	bool plugin = *target & LIVE_BY_PLUGIN;
+	*target &= ~LIVE_BY_PLUGIN;
+	return plugin ? NESTED_BY_PLUGIN : NESTED_BY_TOOL;
+}
+
+static uint32_t target_of(const struct live *v, uint32_t target)
+{
+	return target | (v->by_plugin ? LIVE_BY_PLUGIN : 0);
+}
+
 static void input_register(void *ctx, uint32_t target, const uint8_t *data, uint32_t len)
 {
 	struct live *v = ctx;
 	struct reg_input in;
+	enum nested_writer_kind by = taken(&target);
 	if (len != sizeof in || target >= v->l->vcpus)
 		return;
 	memcpy(&in, data, sizeof in);
@@ -343,7 +358,7 @@ static void input_register(void *ctx, uint32_t target, const uint8_t *data, uint
 		uint64_t value;
 		memcpy(&value, in.bytes, 8);
 		if (m)
-			apply_saved(v, m, in.reg, value);
+			apply_saved(v, m, in.reg, value, by);
 	}
 }
 
@@ -372,7 +387,7 @@ bool live_reg_set(void *ctx, struct place at, enum reg_id id, const void *bytes,
 			return err_set(e, ERR_GENERAL, "'%s' of a level that is not running cannot be "
 				"written unless a field of its current VMCS12 holds it", reg_info(id)->name);
 	}
-	return logged(input_put(v->l->inputs, INPUT_REGISTER, at.vcpu, &in, sizeof in), e);
+	return logged(input_put(v->l->inputs, INPUT_REGISTER, target_of(v, at.vcpu), &in, sizeof in), e);
 }
 
 struct vmcs_input {
@@ -385,13 +400,14 @@ static void input_vmcs(void *ctx, uint32_t target, const uint8_t *data, uint32_t
 	struct live *v = ctx;
 	struct vmcs_input in;
 	struct nested_vmcs12 *m;
+	enum nested_writer_kind by = taken(&target);
 	if (len != sizeof in || target >= v->l->vcpus || !v->n)
 		return;
 	memcpy(&in, data, sizeof in);
 	int f = vmcs_find(in.encoding);
 	m = vmcs12_find(v->n, in.vmcs12);
 	if (f >= 0 && m && m->vcpu >= 0)
-		vmcs12_put(&v->n->vcpu[m->vcpu], (enum vmcs_field)f, in.value, NESTED_BY_TOOL);
+		vmcs12_put(&v->n->vcpu[m->vcpu], (enum vmcs_field)f, in.value, by);
 }
 
 bool live_vmcs_set(void *ctx, struct place at, uint32_t encoding, uint64_t value, struct err *e)
@@ -402,7 +418,7 @@ bool live_vmcs_set(void *ctx, struct place at, uint32_t encoding, uint64_t value
 	if (!m || m->vcpu < 0)
 		return err_set(e, ERR_GENERAL, "this VMCS12 is not current on any vCPU; L1 must VMPTRLD it");
 	in.vmcs12 = m->at;
-	return logged(input_put(v->l->inputs, INPUT_VMCS, at.vcpu, &in, sizeof in), e);
+	return logged(input_put(v->l->inputs, INPUT_VMCS, target_of(v, at.vcpu), &in, sizeof in), e);
 }
 
 static void input_memory(void *ctx, uint32_t target, const uint8_t *data, uint32_t len)
@@ -420,6 +436,7 @@ static void input_inject(void *ctx, uint32_t target, const uint8_t *data, uint32
 {
 	struct live *v = ctx;
 	struct cpu_fault f;
+	taken(&target);
 	if (len != sizeof f || target >= v->l->vcpus)
 		return;
 	memcpy(&f, data, sizeof f);
@@ -444,7 +461,7 @@ bool live_inject(void *ctx, struct place at, unsigned vector, unsigned type, boo
 	if (live_place_state(v, at) != PLACE_RUNNING)
 		return err_set(e, ERR_GENERAL, "this level is not running on vCPU %u; step into it first",
 			at.vcpu);
-	return logged(input_put(v->l->inputs, INPUT_INJECT, at.vcpu, &f, sizeof f), e);
+	return logged(input_put(v->l->inputs, INPUT_INJECT, target_of(v, at.vcpu), &f, sizeof f), e);
 }
 
 void live_register_inputs(struct live *v)

@@ -21,9 +21,7 @@ static bool heard_vmcs_write(struct live *v, const struct l0_event *ev)
 	const struct nested_writer *w = &m->writer[f];
 	struct intro_vmcs_write *out = &v->write[v->writes++ % LIVE_WRITES];
 	*out = (struct intro_vmcs_write){.at = w->at, .encoding = (uint32_t)ev->number,
-		.writer = w->kind == NESTED_BY_SHADOW ? WRITER_SHADOWED :
-			w->kind == NESTED_BY_L0 ? WRITER_L0 :
-			w->kind == NESTED_BY_TOOL ? WRITER_DEBUGGER : WRITER_VMWRITE,
+		.writer = live_writer_kind(w->kind),
 		.vcpu = ev->vcpu, .vmcs12 = ev->at, .rip = w->rip, .cr3 = w->cr3, .old_value = ev->old,
 		.value = ev->new_};
 	return (v->wants & WANT_VMWRITE) && v->sink.vmwrite(v->sink.ctx, out);
@@ -158,6 +156,11 @@ void live_run(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *out
 		break;
 	}
 	out->executed = l0_retired(v->l) - before;
+}
+
+void live_actor(void *ctx, bool plugin)
+{
+	((struct live *)ctx)->by_plugin = plugin;
 }
 
 void live_interrupt(void *ctx)

@@ -66,13 +66,14 @@ bool live_vmcs_get(void *ctx, struct place at, enum intro_vmcs which, uint32_t e
 	return true;
 }
 
-static enum intro_writer writer_kind(uint8_t kind)
+enum intro_writer live_writer_kind(uint8_t kind)
 {
 	switch (kind) {
 	case NESTED_BY_VMWRITE: return WRITER_VMWRITE;
 	case NESTED_BY_SHADOW: return WRITER_SHADOWED;
 	case NESTED_BY_L0: return WRITER_L0;
 	case NESTED_BY_TOOL: return WRITER_DEBUGGER;
+	case NESTED_BY_PLUGIN: return WRITER_PLUGIN;
 	default: return WRITER_NONE;
 	}
 }
@@ -86,7 +87,7 @@ bool live_vmcs_writer(void *ctx, struct place at, uint32_t encoding, struct intr
 		return false;
 	struct nested_writer w = vmcs12_writer(m, (enum vmcs_field)f);
 	*out = (struct intro_vmcs_write){.at = w.at, .encoding = encoding,
-		.writer = writer_kind(w.kind), .vcpu = w.vcpu, .vmcs12 = m->at, .rip = w.rip,
+		.writer = live_writer_kind(w.kind), .vcpu = w.vcpu, .vmcs12 = m->at, .rip = w.rip,
 		.cr3 = w.cr3, .value = vmcs_get(&m->v, (enum vmcs_field)f)};
 	return w.kind != NESTED_BY_NOBODY;
 }

@@ -58,6 +58,7 @@ struct intro_input {
 	const char *kind;
 	uint32_t target, len;
 	const uint8_t *data;
+	bool by_plugin; /* a plugin did it */
 };
 size_t intro_inputs(struct intro *s);
 bool intro_input_at(struct intro *s, size_t i, struct intro_input *out);

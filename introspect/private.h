@@ -72,6 +72,13 @@ struct intro {
 	unsigned levels_told; /* EVENT_LEVEL: how many levels have been told of */
 
 	bool running;
+	bool inside;         /* the backend runs: only events are under way */
+	struct deferred {
+		void (*fn)(void *ctx);
+		void *ctx;
+	} *defer;            /* owned */
+	unsigned defers;
+	enum stop_owner actor;
 	bool pause;
 	bool have_stop;      /* the event below ends the slice under way */
 	struct stop_event last;
@@ -112,6 +119,12 @@ void events_run_timers(struct intro *s);
 void sink_attach(struct intro *s);
 /* The name of a kind of stop that this machine cannot serve; NULL: it can. */
 const char *stop_unsupported(const struct intro *s, enum stop_kind kind);
+
+/* Does the run have to end here? */
+static inline bool intro_ends(const struct intro *s)
+{
+	return s->have_stop || s->defers;
+}
 
 /* plan.c: steps and untils. */
 void plan_clear(struct intro *s);

@@ -3,6 +3,7 @@
 #include "introspect/expr.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,6 +22,9 @@ void run_init(struct intro *s)
 
 void run_done(struct intro *s)
 {
+	free(s->defer);
+	s->defer = NULL;
+	s->defers = 0;
 	s->plan.going = false; /* the backend goes too: no mark to clear */
 	expr_free(s->plan.expr);
 	expr_free(s->until);
@@ -71,6 +75,37 @@ bool intro_running(const struct intro *s)
 const struct stop_event *intro_last_stop(const struct intro *s)
 {
 	return &s->last;
+}
+
+void intro_defer(struct intro *s, void (*fn)(void *ctx), void *ctx)
+{
+	if (!s->inside) {
+		fn(ctx);
+		return;
+	}
+	s->defer = xresize(s->defer, (s->defers + 1) * sizeof *s->defer);
+	s->defer[s->defers++] = (struct deferred){fn, ctx};
+}
+
+bool intro_inside(const struct intro *s)
+{
+	return s->inside;
+}
+
+enum stop_owner intro_actor(struct intro *s, enum stop_owner who)
+{
+	enum stop_owner before = s->actor;
+	s->actor = who;
+	if (s->ops->actor)
+		s->ops->actor(s->ctx, who == OWNER_PLUGIN);
+	return before;
+}
+
+static void run_deferred(struct intro *s)
+{
+	for (unsigned i = 0; i < s->defers; i++)
+		s->defer[i].fn(s->defer[i].ctx);
+	s->defers = 0;
 }
 
 void intro_set_limit(struct intro *s, uint64_t instructions)
@@ -133,46 +168,57 @@ static void end(struct intro *s, const struct backend_ran *ran, enum stop_why wh
 	s->pending.status = ran->status;
 }
 
-static void hit_mark(struct intro *s, const struct backend_ran *ran)
+static struct place place_of(struct intro *s, unsigned vcpu)
 {
 	struct intro_vcpu v;
-	struct place at = {LEVEL_L1, ran->vcpu};
-	uint64_t pc = ran->address;
-	if (intro_vcpu(s, ran->vcpu, &v))
-		at.level = v.level;
-	struct stop *st = NULL;
-	for (unsigned id = 0; (st = intro_stop_next_break(s, pc, id)) != NULL;) {
+	return (struct place){intro_vcpu(s, vcpu, &v) ? v.level : LEVEL_L1, vcpu};
+}
+
+/* A stop that came true: subscribers hear of it, then the machine stands,
+ * unless it is a silent one. */
+static void fire(struct intro *s, unsigned id, struct event ev)
+{
+	if (intro_listening(s, ev.kind))
+		intro_emit(s, &ev);
+	struct stop *st = intro_stop(s, id); /* a callback may have removed it */
+	if (st && !st->silent)
+		stop_fired(s, st, ev.at, UINT64_MAX);
+	else if (st && st->once)
+		intro_stop_del(s, id);
+}
+
+static void hit_mark(struct intro *s, const struct backend_ran *ran)
+{
+	struct place at = place_of(s, ran->vcpu);
+	struct stop *st;
+	for (unsigned id = 0; (st = intro_stop_next_break(s, ran->address, id)) != NULL;) {
 		id = st->id;
-		if (!stop_hits(s, st, at, NULL, NULL))
-			continue;
-		if (intro_listening(s, EVENT_BREAK))
-			intro_emit(s, &(struct event){.kind = EVENT_BREAK, .at = at,
-				.position = intro_position(s), .address = pc, .value = id});
-		if ((st = intro_stop(s, id)) != NULL) /* a subscriber may have removed it */
-			stop_fired(s, st, at, UINT64_MAX);
+		if (stop_hits(s, st, at, NULL, NULL))
+			fire(s, id, (struct event){.kind = EVENT_BREAK, .at = at,
+				.position = intro_position(s), .address = ran->address, .value = id});
 	}
 }
 
+#define HITS_MAX 64 /* stops on one range */
+
 static void hit_watch(struct intro *s, const struct backend_ran *ran)
 {
-	struct intro_vcpu v;
-	struct place at = {LEVEL_L1, ran->vcpu};
-	if (intro_vcpu(s, ran->vcpu, &v))
-		at.level = v.level;
-	for (unsigned i = 0; i < s->watches; i++) {
-		struct stop *st = intro_stop(s, s->watch[i].stop);
-		if (s->watch[i].id != ran->watch || !st || !stop_hits(s, st, at, NULL, NULL))
-			continue;
-		if (intro_listening(s, EVENT_WATCH))
-			intro_emit(s, &(struct event){.kind = EVENT_WATCH, .at = at,
-				.position = intro_position(s), .address = ran->address,
-				.size = ran->size, .write = ran->write, .value = st->id});
-		bool first = !s->have_stop;
-		stop_fired(s, st, at, UINT64_MAX);
-		if (first && s->have_stop) {
-			s->pending.watch_address = ran->address;
-			s->pending.watch_access = ran->write ? WATCH_WRITE : WATCH_READ;
-		}
+	struct place at = place_of(s, ran->vcpu);
+	bool had = s->have_stop;
+	unsigned id[HITS_MAX], n = 0; /* first, since firing one may change the list */
+	for (unsigned i = 0; i < s->watches && n < HITS_MAX; i++)
+		if (s->watch[i].id == ran->watch)
+			id[n++] = s->watch[i].stop;
+	for (unsigned i = 0; i < n; i++) {
+		struct stop *st = intro_stop(s, id[i]);
+		if (st && stop_hits(s, st, at, NULL, NULL))
+			fire(s, id[i], (struct event){.kind = st->silent ? EVENT_MEMORY : EVENT_WATCH,
+				.at = at, .position = intro_position(s), .address = ran->address,
+				.size = ran->size, .write = ran->write, .value = id[i]});
+	}
+	if (!had && s->have_stop) {
+		s->pending.watch_address = ran->address;
+		s->pending.watch_access = ran->write ? WATCH_WRITE : WATCH_READ;
 	}
 }
 
@@ -256,7 +302,10 @@ static enum run_result one_run(struct intro *s, uint64_t budget, uint64_t *wake,
 	struct backend_ran ran = {0};
 	int vcpu = plan_step_vcpu(s);
 	s->generation++;
+	s->inside = true;
 	s->ops->run(s->ctx, budget, vcpu, &ran);
+	s->inside = false;
+	run_deferred(s);
 	*executed = ran.executed;
 	look(s, &ran);
 	events_run_timers(s);

@@ -47,6 +47,17 @@ void intro_pause(struct intro *s);
 /* A stop asked for by a plugin or a callback, from inside an event. */
 void intro_request_stop(struct intro *s, enum stop_why why, const char *text);
 
+/* Calls fn(ctx) where the machine stands between two instructions: at once when
+ * it does, else as soon as the event under way is over; then the run goes on.
+ * What changes the machine from inside an event goes this way. */
+void intro_defer(struct intro *s, void (*fn)(void *ctx), void *ctx);
+/* Whether an event is under way in the middle of an instruction. */
+bool intro_inside(const struct intro *s);
+
+/* Who acts from here on: entries of the input log and last writers of fields
+ * say so when it is OWNER_PLUGIN. Returns who did before. */
+enum stop_owner intro_actor(struct intro *s, enum stop_owner who);
+
 bool intro_running(const struct intro *s);
 const struct stop_event *intro_last_stop(const struct intro *s);
 

@@ -47,8 +47,10 @@ const char *stop_unsupported(const struct intro *s, enum stop_kind kind)
 
 bool intro_event_available(const struct intro *s, enum event_kind kind)
 {
-	if (kind == EVENT_MEMORY || kind == EVENT_TABLE_CHANGE)
+	if (kind == EVENT_TABLE_CHANGE)
 		return false;
+	if (kind == EVENT_MEMORY)
+		return s->ops->watch_add;
 	for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
 		if ((needs[i].events >> kind & 1) && !(s->ops->supports & needs[i].want))
 			return false;
@@ -164,16 +166,16 @@ static bool on_transition(void *ctx, const struct exit_record *r)
 		if (expr_true(s->until, &env, &faults))
 			intro_request_stop(s, WHY_UNTIL, expr_text(s->until));
 	}
-	return plan_transition(s, r) || s->have_stop;
+	return plan_transition(s, r) || intro_ends(s);
 }
 
-static bool on_before(void *ctx, const struct exit_record *r, bool *swallow)
+static bool on_before(void *ctx, const struct exit_record *r, struct exit_verdict *v)
 {
 	struct intro *s = ctx;
 	if (intro_listening(s, EVENT_EXIT_BEFORE))
 		intro_emit(s, &(struct event){.kind = EVENT_EXIT_BEFORE, .at = place_of(r),
-			.position = r->at, .exit = r, .address = r->detail, .swallow = swallow});
-	return s->have_stop;
+			.position = r->at, .exit = r, .address = r->detail, .verdict = v});
+	return intro_ends(s);
 }
 
 static bool on_vmwrite(void *ctx, const struct intro_vmcs_write *w)
@@ -188,7 +190,7 @@ static bool on_vmwrite(void *ctx, const struct intro_vmcs_write *w)
 			stop_hits(s, st, ev.at, NULL, &ev))
 			stop_fired(s, st, ev.at, UINT64_MAX);
 	}
-	return s->have_stop;
+	return intro_ends(s);
 }
 
 static bool event_matches(const struct stop *st, const struct event *ev)
@@ -216,7 +218,7 @@ static bool on_event(void *ctx, const struct event *ev)
 		if (event_matches(st, ev) && stop_hits(s, st, ev->at, ev->exit, ev))
 			stop_fired(s, st, ev->at, UINT64_MAX);
 	}
-	return s->have_stop;
+	return intro_ends(s);
 }
 
 void sink_attach(struct intro *s)

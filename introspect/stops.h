@@ -47,6 +47,7 @@ struct stop {
 	uint32_t field;        /* STOP_VMWRITE: encoding, 0 any */
 	bool enabled;
 	bool once;             /* gone after its first stop */
+	bool silent;           /* break, watch: subscribers are told, the machine goes on */
 	uint64_t ignore;       /* hits still to pass over */
 	uint64_t hits;         /* condition true, ignored ones included */
 	uint64_t faults;       /* conditions that could not be evaluated */

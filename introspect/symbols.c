@@ -1,5 +1,6 @@
 /* Look-ups over all symbol sources of a level. */
 #include "introspect/private.h"
+#include "introspect/kernel.h"
 #include "introspect/symtab.h"
 
 #include "introspect/dwarf.h"
@@ -36,6 +37,8 @@ void symbols_free(struct symbols *y)
 		return;
 	for (unsigned i = 0; i < y->sources; i++)
 		symtab_free(y->source[i]);
+	for (unsigned i = 0; i < INTRO_MAX_LEVELS; i++)
+		btf_free(y->types[i]);
 	free(y->source);
 	free(y);
 }

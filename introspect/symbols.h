@@ -75,6 +75,14 @@ struct intro_module {
 size_t intro_modules(struct intro *s, struct place at, struct intro_module *out, size_t max,
 	struct err *e);
 
+/* From a Linux kernel's own BTF: a member's offset in bytes ("se.vruntime" goes
+ * into structs); a struct's size. False and *e: no kernel with BTF is known in
+ * the level, or it has no such thing. */
+bool intro_type_member(struct intro *s, struct place at, const char *type, const char *member,
+	uint64_t *offset, struct err *e);
+bool intro_type_size(
+	struct intro *s, struct place at, const char *type, uint64_t *size, struct err *e);
+
 /* --- code ---------------------------------------------------------------- */
 
 struct insn_text {

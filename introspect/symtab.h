@@ -34,6 +34,8 @@ struct symbols {
 	uint64_t tried[INTRO_MAX_LEVELS];   /* clock before which no kernel is searched again */
 	uint64_t modules[INTRO_MAX_LEVELS]; /* clock at which modules were read */
 	bool busy;                          /* reading them now */
+	struct btf *types[INTRO_MAX_LEVELS]; /* owned; of the kernel whose table is at ... */
+	uint64_t types_at[INTRO_MAX_LEVELS];
 };
 
 struct sym_source *symtab_new(struct intro *s, unsigned level, const char *name, const char *kind);

@@ -34,7 +34,8 @@ enum nested_writer_kind {
 	NESTED_BY_VMWRITE,
 	NESTED_BY_SHADOW, /* a VMWRITE that the shadow VMCS served */
 	NESTED_BY_L0,     /* at a reflection, or an instruction error */
-	NESTED_BY_TOOL    /* debugger or plugin */
+	NESTED_BY_TOOL,   /* a debugger */
+	NESTED_BY_PLUGIN
 };
 
 struct nested_writer {
