@@ -449,15 +449,15 @@ static uint32_t overwrites(const struct insn *i)
 
 /* Which instructions write flags that can be seen: by a later one, or because
  * a fault or the end of the block shows them. */
-static void liveness(struct build *b)
+void block_liveness(const struct insn *insn, const int8_t *fault, unsigned count, uint8_t *out)
 {
 	uint32_t live = FLAGS_ARITH;
-	for (unsigned n = b->n; n--;) {
-		const struct insn *i = &b->insn[n];
+	for (unsigned n = count; n--;) {
+		const struct insn *i = &insn[n];
 		uint32_t written = i->flags_written & FLAGS_ARITH;
 		uint32_t attrs = i->row == UINT16_MAX ? 0 : insn_table[i->row].attrs;
-		b->live[n] = (written & live) != 0;
-		if (!(attrs & I_PURE) || b->fault[n] >= 0 ||
+		out[n] = (written & live) != 0;
+		if (!(attrs & I_PURE) || fault[n] >= 0 ||
 			(has_operand(i, OPND_MEM) && !(attrs & I_NOMEM))) {
 			live = FLAGS_ARITH;
 			continue;
@@ -528,7 +528,7 @@ static struct block *assemble(struct build *b)
 	k->op[b->n].run = op_end;
 	k->op[b->n].link = k;
 	c->engine->producer = 0;
-	liveness(b);
+	block_liveness(b->insn, b->fault, b->n, b->live);
 	for (unsigned n = 0; n < b->n; n++) {
 		struct op *o = &k->op[n];
 		o->rip_low = (uint16_t)low;
@@ -536,6 +536,11 @@ static struct block *assemble(struct build *b)
 		o->left = (uint8_t)(b->n - n);
 		low += b->insn[n].len;
 		bind(b, k, n);
+	}
+	if (s->jit && s->heat && !k->marked && k->hpa2 == UINT64_MAX && b->mode & MODE_CODE64 &&
+		(!(b->mode & MODE_STEP) || s->heat == 1)) {
+		k->first = k->op[0].run;
+		k->op[0].run = op_heat;
 	}
 	s->bytes += block_bytes(k);
 	s->stats.blocks_built++;

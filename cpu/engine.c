@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cpu/deliver.h"
 #include "cpu/fp.h"
+#include "cpu/jit.h"
 #include "cpu/mnemonic.h"
 #include "cpu/run.h"
 #include "cpu/stub.h"
@@ -41,6 +42,8 @@ struct engine_shared *engine_shared_new(struct phys *phys, struct bus *bus)
 	s->bus = bus;
 	s->epoch = 1;
 	s->stubs = stubs_new();
+	s->jit = jit_new();
+	s->heat = JIT_HEAT;
 	phys->written = on_written;
 	phys->written_ctx = s;
 	phys->remapped = on_remapped;
@@ -67,6 +70,7 @@ void engine_shared_free(struct engine_shared *s)
 	free(s->mark);
 	free(s->watch);
 	stubs_free(s->stubs);
+	jit_free(s->jit);
 	free(s);
 }
 
@@ -352,6 +356,25 @@ void op_ud(struct vcpu *c, const struct op *o)
 	return op_finish(c, o, cpu_raise(c, o->aux));
 }
 
+/* The first op of a block that has not been translated. */
+void op_heat(struct vcpu *c, const struct op *o)
+{
+	struct block *b = op_block(o);
+	if (++b->heat >= c->engine->shared->heat) {
+		fp_leave(c);
+		b->op[0].run = b->first;
+		jit_block(c, b);
+		OP_GO(c, o);
+	}
+	return b->first(c, o);
+}
+
+void engine_translate(struct engine_shared *s, unsigned heat)
+{
+	s->heat = heat;
+	engine_flush(s);
+}
+
 /* --- the loop */
 
 static void count(struct vcpu *c)
@@ -408,11 +431,11 @@ static enum cpu_step deliver(struct vcpu *c)
 
 static void run(struct vcpu *c, const struct op *o)
 {
-	o->run(c, o);
+	jit_enter(c, o);
 	while (c->chain) {
 		o = c->chain;
 		c->chain = NULL;
-		o->run(c, o);
+		jit_enter(c, o);
 	}
 }
 
@@ -568,12 +591,15 @@ enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
 	for (;;) {
 		enum cpu_step step = CPU_DONE;
 		e->brk = false;
-		if (s->grave || s->bytes > BLOCK_BYTES_MAX) {
+		bool full = s->bytes > BLOCK_BYTES_MAX || (s->jit && jit_full(s->jit));
+		if (s->grave || full) {
 			fp_leave(c);
 			e->patch = NULL;
-			if (s->bytes > BLOCK_BYTES_MAX)
+			if (full)
 				block_flush(s);
 			block_bury(s);
+			if (full && s->jit)
+				jit_restart(s->jit);
 			e->brk = false;
 		}
 		if (c->pending && !only_masked(c)) {

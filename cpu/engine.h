@@ -56,6 +56,10 @@ void engine_debug_changed(struct vcpu *c);
 /* Forgets all code: after a load, or when the memory map changed. */
 void engine_flush(struct engine_shared *e);
 
+/* Blocks are translated to host code when entered `heat` times (1: at once,
+ * steps too; 0: never). What the guest sees does not depend on it. */
+void engine_translate(struct engine_shared *e, unsigned heat);
+
 /* phys->generation moved: the next store to each page marks it again. */
 void engine_dirty_restart(struct engine_shared *e);
 

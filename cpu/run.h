@@ -48,6 +48,8 @@ struct block {
 	bool marked;     /* starts with a breakpoint mark: op[0] leaves */
 	bool dead;       /* out of all tables; freed at the next turn of the loop */
 	uint16_t bytes;
+	uint16_t heat;   /* entries, until it is translated */
+	op_fn *first;    /* the interpreter's handler of op[0] */
 	struct block *hash_next;
 	struct block *page_next, *page2_next;
 	struct insn **insn;      /* n entries, those in use filled; owned */
@@ -121,6 +123,8 @@ struct engine_shared {
 	void *trace_ctx;
 	struct engine_stats stats;
 	struct stubs *stubs; /* native code (cpu/stub.h); owned; NULL when refused */
+	struct jit *jit;     /* the translator (cpu/jit.h); owned; NULL when refused */
+	unsigned heat;       /* entries that make a block worth it; 0: never */
 };
 
 #define NO_MARK UINT64_MAX
@@ -145,8 +149,12 @@ void insn_of_block(struct engine_shared *s, const struct block *b, const struct 
 /* The engine or a device writes RAM that may hold code. */
 void code_written(struct engine_shared *s, struct phys_page *page, uint64_t hpa, size_t len);
 
+/* Which of a block's instructions write flags that someone may read; fault[n]
+ * is not negative where an exception stands in for the instruction. */
+void block_liveness(const struct insn *i, const int8_t *fault, unsigned n, uint8_t *live);
+
 /* engine.c */
-op_fn op_end, op_mark, op_ud;
+op_fn op_end, op_mark, op_ud, op_heat;
 void engine_rearm(struct vcpu *c); /* the horizon after deadlines or pending events moved */
 void op_miss_read(struct vcpu *c, const struct op *o, uint64_t at);
 void op_miss_write(struct vcpu *c, const struct op *o, uint64_t at);

@@ -1,5 +1,6 @@
-/* oracle [-n STATES] [-s SEED] [-m 64|32] [-o ROW] [-x STATE]: runs the
- * differential test, see oracle.h; -x repeats one state that failed. */
+/* oracle [-n STATES] [-s SEED] [-m 64|32] [-o ROW] [-t HEAT] [-x STATE]: runs the
+ * differential test, see oracle.h; -t says how often a block is entered before
+ * it is translated (0: never); -x repeats one state that failed. */
 #include "tests/insn/oracle.h"
 
 #include "cpu/insn_table.h"
@@ -114,7 +115,7 @@ static void random_registers(struct oracle *o)
 
 static void build_sequence(struct oracle *o, const struct form *pick, unsigned picks)
 {
-	unsigned want = 1 + (unsigned)oracle_random(o) % 4;
+	unsigned want = 1 + (unsigned)oracle_random(o) % 6;
 	for (unsigned tries = 0; o->insns < want && tries < 12; tries++)
 		forms_emit(o, &pick[oracle_random(o) % picks]);
 	if (o->mode != 8)
@@ -270,13 +271,13 @@ static void print_unreached(const bool reached[ROW_COUNT])
 
 int main(int argc, char **argv)
 {
-	unsigned forms = 0;
+	unsigned forms = 0, heat = 1;
 	static struct oracle o;
 	bool reached[ROW_COUNT] = {0};
 	uint64_t states = 200000, seed = 1, replay = 0;
 	const char *only = NULL;
 	int mode = 0, opt;
-	while ((opt = getopt(argc, argv, "n:s:m:o:x:")) != -1) {
+	while ((opt = getopt(argc, argv, "n:s:m:o:t:x:")) != -1) {
 		switch (opt) {
 		case 'n':
 			states = strtoull(optarg, NULL, 0);
@@ -290,17 +291,22 @@ int main(int argc, char **argv)
 		case 'o':
 			only = optarg;
 			break;
+		case 't':
+			heat = (unsigned)atoi(optarg);
+			break;
 		case 'x':
 			replay = strtoull(optarg, NULL, 0);
 			break;
 		default:
-			fprintf(stderr, "oracle [-n STATES] [-s SEED] [-m 64|32] [-o ROW] [-x STATE]\n");
+			fprintf(stderr, "oracle [-n STATES] [-s SEED] [-m 64|32] [-o ROW] [-t HEAT] "
+				"[-x STATE]\n");
 			return 2;
 		}
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	o.ctx = native_init();
 	guest_init(&o);
+	engine_translate(o.b.engine, heat);
 	o.rng = seed;
 	for (unsigned k = 0; k < ORACLE_DATA_SIZE; k += 8)
 		*(uint64_t *)(uintptr_t)(ORACLE_DATA + k) = oracle_value(&o);
