@@ -62,10 +62,11 @@ static bool is_entry(const struct exit_record *r)
 	return r->kind == EXIT_ENTRY || r->kind == EXIT_ENTRY_FAIL;
 }
 
-/* The level that a record is about, with its vCPU. */
+/* The level that a record is about, with its vCPU: an entry's is the level that
+ * runs next, which after a failed entry is the one that tried. */
 static struct place place_of(const struct exit_record *r)
 {
-	unsigned level = is_entry(r) ? r->to : r->from;
+	unsigned level = r->kind == EXIT_ENTRY ? r->to : r->from;
 	return (struct place){level ? level : LEVEL_L1, r->vcpu};
 }
 
