@@ -445,9 +445,8 @@ static enum cpu_step run_step(struct vcpu *c)
 	struct block *b;
 	uint64_t flags = c->rflags;
 	bool sti = c->sti_shadow, movss = c->movss_shadow;
-	bool nomark = e->step_over || (flags & FLAG_RF);
 	enum cpu_step step =
-		block_find(c, e->mode | MODE_STEP | (nomark ? MODE_NOMARK : 0), &b);
+		block_find(c, e->mode | MODE_STEP | (e->step_over ? MODE_NOMARK : 0), &b);
 	if (step != CPU_DONE)
 		return step;
 	if (e->shared->trace) {

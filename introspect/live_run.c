@@ -139,9 +139,6 @@ void live_run(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *out
 		lim.step_count = 1;
 	}
 	l0_limits_start(v->l, &lim);
-	/* the kick that ended the last run must not use up its step over a mark */
-	for (unsigned i = 0; i < v->l->vcpus; i++)
-		vcpu_unpend(live_cpu(v, i), PEND_STOP);
 	v->hit_mark = v->hit_watch = false;
 	*out = (struct backend_ran){.leave = BACKEND_SLICE};
 	switch (l0_run_slice(v->l, &lim, budget, &wake, &stop)) {

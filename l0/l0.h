@@ -164,6 +164,7 @@ struct l0 {
 	struct l0_stop stop;
 	bool over[L0_VCPUS];   /* stopped before a mark at over_rip: goes on behind it */
 	uint64_t over_rip[L0_VCPUS];
+	uint64_t told_rip[L0_VCPUS]; /* of the last mark that observers were told */
 	uint64_t pace_clock, pace_host; /* real pace: this tick is this host time, ns */
 	void (*progress)(void *ctx, struct l0 *l); /* between slices of l0_run; may be NULL */
 	void *progress_ctx;

@@ -157,9 +157,13 @@ static void at_mark(struct l0 *l, struct vcpu *c)
 {
 	struct l0_event ev = {.kind = L0_EV_BREAK, .vcpu = (uint8_t)l->turn,
 		.level = l->vcpu[l->turn].level, .at = c->seg_base[SEG_CS] + c->rip};
-	l0_tell(l, &ev);
+	/* RF: the instruction runs again after a fault; was it told already? A fetch
+	 * that faulted was not. */
+	bool again = c->rflags & FLAG_RF && l->told_rip[l->turn] == c->rip;
+	if (!again)
+		l0_tell(l, &ev);
 	l->over[l->turn] = true;
-	l->over_rip[l->turn] = c->rip;
+	l->over_rip[l->turn] = l->told_rip[l->turn] = c->rip;
 }
 
 static void at_watch(struct l0 *l, struct vcpu *c)
@@ -220,8 +224,10 @@ static uint64_t run_turn(
 	struct vcpu *c = l->vcpu[l->turn].cpu;
 	unsigned who = l->turn;
 	uint64_t before = c->retired;
+	uint8_t level = l->vcpu[who].level;
+	bool over = l->over[who] && c->rip == l->over_rip[who];
 	l->machine->current = who;
-	if (l->over[who] && c->rip == l->over_rip[who])
+	if (over)
 		engine_step_over(c);
 	l->over[who] = false;
 	enum cpu_leave why = engine_run(c, distance(l, lim, budget));
@@ -233,6 +239,9 @@ static uint64_t run_turn(
 		charge(l, c->retired - before - done);
 		done = c->retired - before;
 	}
+	/* A kick, a deadline or an exit that L0 handled came first: still before it. */
+	if (over && !done && c->rip == l->over_rip[who] && l->vcpu[who].level == level)
+		l->over[who] = true;
 	if (!l->turn_left || (l->machine->yield && l->turn == who))
 		next_turn(l);
 	l->machine->yield = false;
@@ -309,6 +318,8 @@ static bool take_stop(struct l0 *l, const struct l0_limits *lim, struct l0_stop 
 	struct l0_event ev = {.kind = L0_EV_STOPPED, .vcpu = (uint8_t)out->vcpu, .number = out->why};
 	l0_tell(l, &ev);
 	l->have_stop = false;
+	for (unsigned i = 0; i < l->vcpus; i++) /* the kick has done its work */
+		vcpu_unpend(l->vcpu[i].cpu, PEND_STOP);
 	return true;
 }
 
