@@ -5,32 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/state.h"
-#include "cpu/fp.h"
 #include "l0/l0.h"
-
-#include <libgen.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "tests/lib/l1_machine.h"
 
 #define L2_ENTRY UINT64_C(0x8000) /* of the payloads, linear */
 #define L2_LOOP  UINT64_C(0x800e) /* in the loop of `storm` */
-
-static struct l0 *start(const char *args, unsigned vcpus, const char *l0)
-{
-	char self[4096] = "", image[4200];
-	struct err e = {0};
-	assert_true(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
-	snprintf(image, sizeof image, "%s/../../guests/l1.elf", dirname(self));
-	struct l0_config cfg = {.mem = 128u << 20, .vcpus = vcpus, .l0 = l0,
-		.load = {.kind = LOAD_MULTIBOOT, .kernel = image, .append = args}};
-	struct l0 *l = l0_new(&cfg, &e);
-	if (!l)
-		fail_msg("%s", e.msg);
-	return l;
-}
 
 static bool yes(void *ctx, const struct l0_event *ev)
 {
@@ -44,7 +23,7 @@ static void count_stops(uint64_t at, bool kick, unsigned wanted)
 {
 	struct l0_event ev = {0};
 	struct l0_observer o = {1u << L0_EV_BREAK, yes, &ev};
-	struct l0 *l = start("storm end=off count=20", 1, NULL);
+	struct l0 *l = l1_machine("storm end=off count=20", 1, NULL);
 	unsigned stops = 0;
 	uint64_t last = 0;
 	assert_int_equal(l0_observe(l, &o), 0);
