@@ -108,7 +108,9 @@ void conn_bytes(struct conn *c, const char *bytes, size_t n)
 			ack(c, '-');
 			break;
 		case FRAME_NAK:
-			buf_add(&c->send, c->last.data, c->last.len);
+			/* bounded: a flood of '-' must not become a flood of answers */
+			if (!c->no_ack && c->send.len < FRAME_MAX)
+				buf_add(&c->send, c->last.data, c->last.len);
 			break;
 		case FRAME_INTERRUPT:
 			if (conn_controls(c)) {

@@ -55,6 +55,10 @@ struct fake {
 	bool hit_write;
 	struct buf console;
 	uint64_t inputs;
+	struct {
+		const char *name; /* a literal of ours */
+		const struct intro_field *field;
+	} named[256]; /* by the literal's address */
 };
 
 /* fake_tables.c: page tables of all levels, and the code bytes. */

@@ -21,9 +21,20 @@ void fake_put(struct fake *f, unsigned level, enum reg_id id, uint64_t v)
 	memcpy(r->bytes, &v, r->size < 8 ? r->size : 8);
 }
 
+/* The script names the same few fields at every step. */
+static const struct intro_field *named(struct fake *f, const char *name)
+{
+	size_t i = ((uintptr_t)name ^ (uintptr_t)name >> 8) % (sizeof f->named / sizeof *f->named);
+	if (f->named[i].name != name) {
+		f->named[i].name = name;
+		f->named[i].field = intro_field_find(name);
+	}
+	return f->named[i].field;
+}
+
 uint64_t *fake_field(struct fake *f, enum intro_vmcs which, const char *name)
 {
-	return &f->vmcs[which][intro_field_find(name) - intro_field_at(0)];
+	return &f->vmcs[which][named(f, name) - intro_field_at(0)];
 }
 
 struct exit_record *fake_record(struct fake *f, struct exit_record r)
@@ -43,7 +54,7 @@ void fake_vmwrite(struct fake *f, const char *name, uint64_t value)
 	struct intro_vmcs_write *w = &f->write[f->writes++ % FAKE_WRITES];
 	uint64_t *field = fake_field(f, INTRO_VMCS12, name);
 	*w = (struct intro_vmcs_write){.at = {f->clock, f->ordinal},
-		.encoding = intro_field_find(name)->encoding, .writer = WRITER_VMWRITE,
+		.encoding = named(f, name)->encoding, .writer = WRITER_VMWRITE,
 		.vmcs12 = FAKE_VMCS12, .rip = fake_get(f, 1, R_RIP), .cr3 = fake_get(f, 1, R_CR3),
 		.old_value = *field, .value = value};
 	*field = value;

@@ -9,7 +9,7 @@ $(B)/machine/acpi.o: $(B)/gen/machine/dsdt_bytes.h
 
 $(B)/gen/machine/rom_bytes.h: machine/rom/rom.S machine/rom/video.S machine/rom/system.S
 	@mkdir -p $(@D)
-	$(CC) -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-Ttext=0 -Wl,-e,0 -Wl,--oformat=binary \
+	$(CC) $(if $(findstring clang,$(CC)),-fno-integrated-as) -m32 -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-Ttext=0 -Wl,-e,0 -Wl,--oformat=binary \
 		-Imachine/rom -o $(B)/gen/machine/rom.bin $<
 	od -An -v -tx1 $(B)/gen/machine/rom.bin | sed 's/ \(..\)/0x\1,/g' >$@
 

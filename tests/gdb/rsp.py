@@ -3,7 +3,6 @@ tests and benches that need thousands of packets use in place of gdb."""
 import re
 import socket
 import subprocess
-import time
 
 
 class Client:
@@ -27,8 +26,8 @@ class Client:
     def send(self, payload):
         self.sock.sendall(self.frame(payload))
 
-    def receive(self):
-        """The next packet's payload, unescaped (run-lengths are not used)."""
+    def receive_raw(self):
+        """The next packet's payload as it is on the wire."""
         parts = [self.held]
         while True:
             data = parts[-1]
@@ -39,7 +38,11 @@ class Client:
             if not parts[-1]:
                 raise EOFError("the stub closed the connection")
         self.held = joined[end + 3:]
-        body = joined[joined.find(b"$") + 1:end]
+        return joined[joined.find(b"$") + 1:end]
+
+    def receive(self):
+        """The next packet's payload, unescaped (run-lengths are not used)."""
+        body = self.receive_raw()
         if b"}" in body:
             body = re.sub(rb"}(.)", lambda m: bytes([m[1][0] ^ 0x20]), body, flags=re.S)
         return body.decode("latin1")
@@ -82,11 +85,3 @@ class Nestscope:
         self.process.kill()
         self.process.wait()
         self.process.stderr.close()
-
-
-def until(seconds):
-    """Yields until the time is up: for loops that must not hang."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        yield
-    raise TimeoutError
