@@ -36,21 +36,26 @@ static void intercept_msr(uint8_t *bitmap, uint32_t msr)
 	bitmap[2048 + (msr >> 3)] |= 1 << (msr & 7); /* write */
 }
 
-/* VMREAD and VMWRITE exit for fields that L1's processor lacks. */
+/* VMREAD and VMWRITE exit for fields that L1's processor lacks, and VMWRITE for
+ * fields that it cannot write. */
 static void fill_shadow_bitmaps(struct nested_vcpu *nv)
 {
 	struct private_mem *mem = &nv->n->mem;
 	uint8_t *rd = private_host(mem, nv->vmread_bitmap), *wr = private_host(mem, nv->vmwrite_bitmap);
 
+	bool all = vmx_caps_msr(&nv->n->l1, MSR_VMX_MISC) & BIT(29);
+
 	memset(rd, 0xff, PAGE_SIZE);
 	memset(wr, 0xff, PAGE_SIZE);
 	for (unsigned f = 0; f < VMCS_FIELDS; f++) {
 		uint32_t e = vmcs_encoding(f);
+		bool write = all || vmcs_encoding_type(e) != VMCS_TYPE_READ_ONLY;
 		if (!vmcs_exists(&nv->n->l1, f))
 			continue;
 		for (uint32_t half = 0; half <= (vmcs_encoding_width(e) == VMCS_WIDTH_64); half++) {
 			rd[(e + half) >> 3] &= ~(1 << ((e + half) & 7));
-			wr[(e + half) >> 3] &= ~(1 << ((e + half) & 7));
+			if (write)
+				wr[(e + half) >> 3] &= ~(1 << ((e + half) & 7));
 		}
 	}
 }
