@@ -3,7 +3,8 @@
 #   make            build/<mode>/nestscope        MODE=release|debug|asan|cov, V=1 shows commands
 #   make demo       installs what the build needs, builds, and shows the demo
 #   make check      everything that needs no large download
-#   make lint       layers, headers, formats, engine boundary
+#   make lint       layers, headers, formats, engine boundary, manual pages
+#   make man        the manual pages; make completion: for bash, zsh, fish
 #   make check-linux the stock Debian kernels as well
 #   make help       the other targets
 
@@ -113,7 +114,7 @@ packages-test:
 packages-linux:
 	@tools/packages build test linux
 
-lint: $(B)/cpu.a $(B)/ept.a
+lint: $(B)/cpu.a $(B)/ept.a lint-man
 	@tests/lint-boundary $(B)
 	@tests/lint-layers $(foreach d,$(LAYERS),'$(d):$(may_$(d))')
 
