@@ -23,7 +23,7 @@ static uint32_t xsave_size(uint64_t x, bool compact)
 static void leaf_1(const struct vcpu *c, uint32_t r[4])
 {
 	r[1] |= c->id << 24;
-	if (cpu_visible_cr4(c) & CR4_OSXSAVE)
+	if (c->cr4 & CR4_OSXSAVE)
 		r[2] |= 1u << 27;
 	if (!c->hooks)
 		r[2] &= ~(1u << 5); /* VMX */
@@ -41,7 +41,7 @@ void cpu_cpuid(const struct vcpu *c, uint32_t leaf, uint32_t sub, uint32_t r[4])
 		leaf_1(c, r);
 		break;
 	case 7:
-		if (sub == 0 && (cpu_visible_cr4(c) & CR4_PKE))
+		if (sub == 0 && (c->cr4 & CR4_PKE))
 			r[2] |= 1u << 4; /* OSPKE */
 		break;
 	case 0xb:

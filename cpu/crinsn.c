@@ -146,7 +146,7 @@ enum cpu_step sys_mov_dr(struct vcpu *c, const struct insn *i)
 	unsigned n = i->op[write ? 0 : 1].reg;
 	uint64_t v;
 
-	if (n > 7 || ((n == 4 || n == 5) && (cpu_visible_cr4(c) & CR4_DE)))
+	if (n > 7 || ((n == 4 || n == 5) && (c->cr4 & CR4_DE)))
 		return cpu_raise(c, VEC_UD);
 	if (c->cpl != 0)
 		return cpu_raise_error(c, VEC_GP, 0);
@@ -176,7 +176,7 @@ enum cpu_step sys_xsetbv(struct vcpu *c, const struct insn *i)
 {
 	uint64_t v = (uint32_t)c->gpr[RAX] | c->gpr[RDX] << 32;
 
-	if (!(cpu_visible_cr4(c) & CR4_OSXSAVE))
+	if (!(c->cr4 & CR4_OSXSAVE))
 		return cpu_raise(c, VEC_UD);
 	if (c->cpl != 0)
 		return cpu_raise_error(c, VEC_GP, 0);
@@ -193,7 +193,7 @@ enum cpu_step sys_xgetbv(struct vcpu *c, const struct insn *i)
 	uint32_t n = (uint32_t)c->gpr[RCX];
 
 	(void)i;
-	if (!(cpu_visible_cr4(c) & CR4_OSXSAVE))
+	if (!(c->cr4 & CR4_OSXSAVE))
 		return cpu_raise(c, VEC_UD);
 	if (n > 1 || (n == 1 && !cpu_has(c->model, FEAT_XGETBV1)))
 		return cpu_raise_error(c, VEC_GP, 0);

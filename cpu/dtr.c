@@ -5,7 +5,7 @@
 
 static bool umip_forbids(const struct vcpu *c)
 {
-	return c->cpl > 0 && (cpu_visible_cr4(c) & CR4_UMIP);
+	return c->cpl > 0 && (c->cr4 & CR4_UMIP);
 }
 
 static enum cpu_step load_table(struct vcpu *c, const struct insn *i, struct desc_table *t)

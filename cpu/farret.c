@@ -79,7 +79,7 @@ static enum cpu_step iret_real(struct vcpu *c, unsigned size)
 /* IRET by a v8086 program: at IOPL 3 alone, or on VIF with CR4.VME. */
 static enum cpu_step iret_v86(struct vcpu *c, unsigned size)
 {
-	bool vme = cpu_visible_cr4(c) & CR4_VME;
+	bool vme = c->cr4 & CR4_VME;
 	uint64_t v[3], mask = flags_writable(c, size) & ~(uint64_t)FLAG_IOPL;
 
 	if (cpu_iopl(c) < 3) {

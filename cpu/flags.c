@@ -37,7 +37,7 @@ enum cpu_step sys_pushf(struct vcpu *c, const struct insn *i)
 	struct frame frame;
 
 	if (cpu_v86(c) && cpu_iopl(c) < 3) {
-		if (!(cpu_visible_cr4(c) & CR4_VME) || i->opsize != 2)
+		if (!(c->cr4 & CR4_VME) || i->opsize != 2)
 			return cpu_raise_error(c, VEC_GP, 0);
 		f = (f & ~(uint64_t)FLAG_IF) | FLAG_IOPL | (f & FLAG_VIF ? FLAG_IF : 0);
 	}
@@ -57,7 +57,7 @@ enum cpu_step sys_popf(struct vcpu *c, const struct insn *i)
 	if (cpu_v86(c)) {
 		mask &= ~(uint64_t)FLAG_IOPL;
 		if (cpu_iopl(c) < 3) {
-			if (!(cpu_visible_cr4(c) & CR4_VME) || i->opsize != 2)
+			if (!(c->cr4 & CR4_VME) || i->opsize != 2)
 				return cpu_raise_error(c, VEC_GP, 0);
 			CPU_TRY(stack_peek(c, 0, i->opsize, 1, &v));
 			if ((v & FLAG_TF) || ((v & FLAG_IF) && (c->rflags & FLAG_VIP)))
@@ -78,7 +78,7 @@ enum cpu_step sys_popf(struct vcpu *c, const struct insn *i)
 /* Does the virtual interrupt flag stand in for IF? */
 static bool virtual_if(const struct vcpu *c)
 {
-	uint64_t cr4 = cpu_visible_cr4(c);
+	uint64_t cr4 = c->cr4;
 
 	return cpu_v86(c) ? cr4 & CR4_VME : (cr4 & CR4_PVI) && c->cpl == 3;
 }

@@ -28,7 +28,7 @@ enum cpu_step sys_int(struct vcpu *c, const struct insn *i)
 	bool to_program = false;
 
 	if (cpu_v86(c)) {
-		if (cpu_visible_cr4(c) & CR4_VME)
+		if (c->cr4 & CR4_VME)
 			CPU_TRY(redirected(c, vector, &to_program));
 		if (to_program)
 			return idt_deliver_v86(c, vector);

@@ -92,7 +92,7 @@ enum cpu_step sys_mwait(struct vcpu *c, const struct insn *i)
 
 static enum cpu_step time_allowed(struct vcpu *c)
 {
-	if ((cpu_visible_cr4(c) & CR4_TSD) && c->cpl > 0)
+	if ((c->cr4 & CR4_TSD) && c->cpl > 0)
 		return cpu_raise_error(c, VEC_GP, 0);
 	return CPU_DONE;
 }
@@ -133,7 +133,7 @@ enum cpu_step sys_rdpmc(struct vcpu *c, const struct insn *i)
 {
 	uint64_t v;
 
-	if (!(cpu_visible_cr4(c) & CR4_PCE) && c->cpl > 0)
+	if (!(c->cr4 & CR4_PCE) && c->cpl > 0)
 		return cpu_raise_error(c, VEC_GP, 0);
 	CPU_TRY(cpu_intercepted(c, EV_RDPMC, i, 0));
 	if (!pmu_rdpmc(c, (uint32_t)c->gpr[RCX], &v))
@@ -233,7 +233,7 @@ enum cpu_step sys_swapgs(struct vcpu *c, const struct insn *i)
 
 static bool fsgsbase_off(const struct vcpu *c)
 {
-	return !(cpu_visible_cr4(c) & CR4_FSGSBASE);
+	return !(c->cr4 & CR4_FSGSBASE);
 }
 
 static enum cpu_step read_base(struct vcpu *c, const struct insn *i, enum seg_reg r)
@@ -279,7 +279,7 @@ enum cpu_step sys_wrgsbase(struct vcpu *c, const struct insn *i)
 enum cpu_step sys_rdpkru(struct vcpu *c, const struct insn *i)
 {
 	(void)i;
-	if (!(cpu_visible_cr4(c) & CR4_PKE))
+	if (!(c->cr4 & CR4_PKE))
 		return cpu_raise(c, VEC_UD);
 	if ((uint32_t)c->gpr[RCX])
 		return cpu_raise_error(c, VEC_GP, 0);
@@ -291,7 +291,7 @@ enum cpu_step sys_rdpkru(struct vcpu *c, const struct insn *i)
 enum cpu_step sys_wrpkru(struct vcpu *c, const struct insn *i)
 {
 	(void)i;
-	if (!(cpu_visible_cr4(c) & CR4_PKE))
+	if (!(c->cr4 & CR4_PKE))
 		return cpu_raise(c, VEC_UD);
 	if ((uint32_t)c->gpr[RCX] || (uint32_t)c->gpr[RDX])
 		return cpu_raise_error(c, VEC_GP, 0);

@@ -239,7 +239,9 @@ static inline bool cpu_64bit(const struct vcpu *c)
 	return (c->msr.efer & EFER_LMA) && (c->seg[SEG_CS].ar & AR_L);
 }
 
-/* CR0 and CR4 as the guest reads them, under the guest/host masks. */
+/* CR0 and CR4 as MOV and SMSW read them, under the guest/host masks; what they
+ * switch on is in cr0 and cr4. SDM 25.3 "Changes to Instruction Behavior in VMX
+ * Non-Root Operation". */
 static inline uint64_t cpu_visible_cr0(const struct vcpu *c)
 {
 	return (c->cr0 & ~c->nonroot.cr0_mask) | (c->nonroot.cr0_shadow & c->nonroot.cr0_mask);

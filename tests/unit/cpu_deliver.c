@@ -3,6 +3,7 @@
 #include "tests/lib/bare_cpu.h"
 
 #include "cpu/deliver.h"
+#include "cpu/desc.h"
 #include "cpu/msr.h"
 
 #include <setjmp.h>
@@ -237,6 +238,51 @@ static void init_restarts_the_bootstrap_processor(void **state)
 	assert_false(b->c->cr0 & CR0_PE);
 }
 
+/* The guest/host mask changes what MOV reads, not what a bit switches on. */
+static void cr4_bits_work_behind_their_shadow(void **state)
+{
+	struct bare *b = *state;
+
+	b->c->nonroot.cr4_mask = CR4_OSXSAVE;
+	b->c->nonroot.cr4_shadow = 0;
+	CODE(b, 0x0f, 0x20, 0xe3, 0x31, 0xc9, 0x0f, 0x01, 0xd0, 0xf4); /* rbx = cr4, xgetbv */
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	assert_int_equal(b->c->rip, BARE_CODE + 9);
+	assert_false(b->c->gpr[RBX] & CR4_OSXSAVE);
+	assert_int_equal(b->c->gpr[RAX], b->c->xcr0);
+}
+
+/* A hypervisor that runs real mode as v8086 mode hides the CR4.VME it set. */
+static void int_n_in_v8086_mode_goes_by_the_redirection_bitmap(void **state)
+{
+	static const uint16_t ivt[2] = {0x34, 0x1200}, io_map = 0x88;
+	static const uint8_t code[] = {0xcd, 0x15}, handler[] = {0xf4};
+	struct bare *b = *state;
+	struct vcpu *c = b->c;
+
+	c->msr.efer = 0;
+	c->cr0 = CR0_PE | CR0_ET;
+	c->cr4 = CR4_VME;
+	c->nonroot.cr4_mask = CR4_VME;
+	c->rflags = 2 | FLAG_VM | FLAG_IOPL;
+	c->cpl = 3;
+	for (unsigned n = 0; n < 6; n++)
+		seg_set_v86(c, n, 0x1000);
+	c->seg[SEG_TR].base = 0x20000;
+	c->seg[SEG_TR].limit = 0x100;
+	c->gpr[RSP] = 0x8000;
+	c->rip = 0x10;
+	c->mode_changed = true;
+	phys_write(&b->phys, hpa(0x20000 + 102), &io_map, 2);
+	phys_write(&b->phys, hpa(0x15 * 4), ivt, 4);
+	phys_write(&b->phys, hpa(0x10010), code, sizeof(code));
+	phys_write(&b->phys, hpa(0x12034), handler, sizeof(handler));
+	engine_run(c, 1);
+	assert_int_equal(c->seg[SEG_CS].base, 0x12000);
+	assert_int_equal(c->rip, 0x34);
+	assert_int_equal(get64(b, 0x17ffa) & 0xffffffff, 0x10000012);
+}
+
 int main(void)
 {
 	struct err e = {0};
@@ -257,6 +303,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tsc_adjust_follows_a_tsc_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			init_restarts_the_bootstrap_processor, setup, teardown),
+		cmocka_unit_test_setup_teardown(cr4_bits_work_behind_their_shadow, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			int_n_in_v8086_mode_goes_by_the_redirection_bitmap, setup, teardown),
 	};
 
 	if (!fp_host_init(&e))
