@@ -66,7 +66,7 @@ $(B)/$(1).a: $$(obj_$(1))
 endef
 $(foreach d,$(LAYERS),$(eval $(call folder,$(d))))
 
--include $(sort $(wildcard */rules.mk tests/*.mk))
+-include $(sort $(wildcard */rules.mk */*/rules.mk tests/*.mk))
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)

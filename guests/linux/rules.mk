@@ -1,0 +1,8 @@
+# Programs for a Linux L1: static, without symbols.
+LINUX_PROGRAMS := $(patsubst %,$(B)/guests/linux/%,kvmboot kvmtry)
+$(B)/guests/linux/%: guests/linux/%.c guests/linux/vm.c guests/linux/serial.c $(wildcard guests/linux/*.h)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(WARN) -O2 -static -s -pthread -Wl,--build-id=none -o $@ $(filter %.c,$^)
+
+guests: $(LINUX_PROGRAMS)
+all: $(LINUX_PROGRAMS)
