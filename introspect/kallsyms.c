@@ -297,47 +297,77 @@ size_t intro_symbols_discover(struct intro *s, struct place at, struct err *e)
 	return n + kernel_module_symbols(s, at);
 }
 
-static void drop_modules(struct symbols *y, struct intro *s, unsigned level)
+static void drop_modules(struct symbols *y, struct intro *s, unsigned level, unsigned before)
 {
 	for (unsigned i = y->sources; i--;)
-		if (y->source[i]->level == level && !strcmp(y->source[i]->kind, "module"))
+		if (y->source[i]->level == level && y->source[i]->id < before &&
+			!strcmp(y->source[i]->kind, "module"))
 			intro_symbols_drop(s, y->source[i]->id);
 }
 
-bool symbols_refresh(struct intro *s, struct place at)
+static bool has_source(const struct symbols *y, unsigned level, const char *kind)
+{
+	for (unsigned i = 0; i < y->sources; i++)
+		if (y->source[i]->level == level && (!kind || !strcmp(y->source[i]->kind, kind)))
+			return true;
+	return false;
+}
+
+/* Reads the modules again: once where the machine stands, ever more rarely
+ * while it runs. */
+static bool refresh(struct intro *s, struct place at, uint64_t now)
 {
 	struct symbols *y = s->symbols;
-	uint64_t now = intro_position(s).clock;
-	bool kernel = false;
-	for (unsigned i = 0; i < y->sources; i++)
-		kernel |= y->source[i]->level == at.level && !strcmp(y->source[i]->kind, "kallsyms");
-	if (y->manual || y->busy || !kernel || at.level >= INTRO_MAX_LEVELS ||
-		y->modules[at.level] == now + 1)
+	unsigned before = y->next;
+	if (now < y->modules[at.level] || !has_source(y, at.level, "kallsyms"))
 		return false;
-	y->busy = true;
-	y->modules[at.level] = now + 1;
-	drop_modules(y, s, at.level);
-	kernel_module_symbols(s, at);
-	y->busy = false;
+	y->modules[at.level] = now + 1 + (s->running ? now / 8 : 0);
+	if (!kernel_module_symbols(s, at))
+		return false;
+	drop_modules(y, s, at.level, before);
 	return true;
 }
 
-/* Linux runs in the upper 2 GiB; one search per level, and again when the
- * guest has come much further. */
-void symbols_auto(struct intro *s, struct place at)
+static bool discover(struct intro *s, struct place at, uint64_t now)
 {
 	struct symbols *y = s->symbols;
-	uint64_t pc = 0, now = intro_position(s).clock;
-	if (y->manual || at.level >= INTRO_MAX_LEVELS || !intro_pc(s, at, &pc) || pc < KERNEL_LOW)
-		return;
+	if (now < y->tried[at.level])
+		return false;
+	y->tried[at.level] = now + 1 + (s->running ? now / 2 : 0);
+	return intro_symbols_discover(s, at, NULL) > 0;
+}
+
+bool symbols_missed(struct intro *s, struct place at, uint64_t address)
+{
+	struct symbols *y = s->symbols;
+	uint64_t now = intro_position(s).clock, vcpus;
+	bool more = false;
+	if (address < KERNEL_LOW || y->manual || y->busy || at.level < LEVEL_L1 ||
+		at.level >= INTRO_MAX_LEVELS || !(vcpus = intro_level_vcpus(s, at.level)))
+		return false;
+	if (at.vcpu >= 64 || !(vcpus >> at.vcpu & 1))
+		at.vcpu = (unsigned)__builtin_ctzll(vcpus);
+	y->busy = true;
+	if (!has_source(y, at.level, NULL))
+		more = discover(s, at, now);
+	else if (address >= KERNEL_HIGH)
+		more = refresh(s, at, now);
+	y->busy = false;
+	return more;
+}
+
+void symbols_auto(struct intro *s, struct place at)
+{
 	struct symbol known;
-	if (pc >= KERNEL_HIGH && !intro_symbol_at(s, at, pc, &known))
-		symbols_refresh(s, at); /* a module came since */
-	for (unsigned i = 0; i < y->sources; i++)
-		if (y->source[i]->level == at.level)
-			return;
-	if (y->tried[at.level] && now < y->tried[at.level])
-		return;
-	y->tried[at.level] = now * 2 + 1000000000;
-	intro_symbols_discover(s, at, NULL);
+	uint64_t pc;
+	if (at.level < INTRO_MAX_LEVELS && intro_pc(s, at, &pc))
+		intro_symbol_at(s, at, pc, &known);
+}
+
+void symbols_meet(struct intro *s)
+{
+	struct place at = intro_here(s);
+	if (at.level >= LEVEL_L2 && at.level < INTRO_MAX_LEVELS &&
+		!has_source(s->symbols, at.level, NULL))
+		symbols_auto(s, at);
 }

@@ -154,9 +154,14 @@ void trace_update(struct intro *s);
 /* symbols.c */
 struct symbols *symbols_new(void);
 void symbols_free(struct symbols *y);
-/* kallsyms.c: looks for a kernel's table when the level seems to run one. */
+/* kallsyms.c: no symbol covers the address (UINT64_MAX: a name was asked for).
+ * Looks for a kernel's table in the level, or for modules that came since;
+ * true: there are more symbols than before. At most once per position. */
+bool symbols_missed(struct intro *s, struct place at, uint64_t address);
+/* The machine stopped here: looks when the level seems to run a kernel. */
 void symbols_auto(struct intro *s, struct place at);
-/* Reads the kernel's modules again, at most once per position; false: it did not. */
-bool symbols_refresh(struct intro *s, struct place at);
+/* At slice ends: an L2 without names is asked for them while it runs, because
+ * its memory is gone when L1 has ended it. */
+void symbols_meet(struct intro *s);
 
 #endif

@@ -351,6 +351,7 @@ enum run_result intro_run_slice(struct intro *s, uint64_t budget, uint64_t *wake
 			break;
 	}
 	tell_levels(s);
+	symbols_meet(s);
 	stats_update(s);
 	trace_update(s);
 	s->host_ns += host_now() - start;

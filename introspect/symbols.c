@@ -133,7 +133,7 @@ static bool covers(const struct sym_source *src, uint64_t address, size_t *found
 	return src->sym[i].size ? off < src->sym[i].size || off == 0 : off < REACH_MAX;
 }
 
-bool intro_symbol_at(struct intro *s, struct place at, uint64_t address, struct symbol *out)
+static bool find_address(struct intro *s, struct place at, uint64_t address, struct symbol *out)
 {
 	size_t i;
 	for (unsigned k = s->symbols->sources; k--;) {
@@ -144,6 +144,12 @@ bool intro_symbol_at(struct intro *s, struct place at, uint64_t address, struct 
 		}
 	}
 	return false;
+}
+
+bool intro_symbol_at(struct intro *s, struct place at, uint64_t address, struct symbol *out)
+{
+	return find_address(s, at, address, out) ||
+		(symbols_missed(s, at, address) && find_address(s, at, address, out));
 }
 
 bool intro_symbol_at_cr3(
@@ -202,7 +208,7 @@ static bool find_name(struct intro *s, struct place at, const char *name, struct
 bool intro_symbol_find(struct intro *s, struct place at, const char *name, struct symbol *out)
 {
 	return find_name(s, at, name, out) ||
-		(symbols_refresh(s, at) && find_name(s, at, name, out));
+		(symbols_missed(s, at, UINT64_MAX) && find_name(s, at, name, out));
 }
 
 bool intro_symbol_complete(
