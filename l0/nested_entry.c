@@ -23,7 +23,7 @@ struct vmx_check_ctx nested_check_ctx(const struct nested_vcpu *nv, const struct
 		.host_long_mode = nv->c->msr.efer & EFER_LMA,
 		.mem = read_l1,
 		.mem_ctx = nv->n,
-		.current_vmcs = nv->cur->at,
+		.current_vmcs = nv->cur ? nv->cur->at : NESTED_NONE,
 		.vmxon = nv->vmxon};
 }
 
