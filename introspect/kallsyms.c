@@ -345,6 +345,11 @@ bool symbols_missed(struct intro *s, struct place at, uint64_t address)
 	if (address < KERNEL_LOW || y->manual || y->busy || at.level < LEVEL_L1 ||
 		at.level >= INTRO_MAX_LEVELS || !(vcpus = intro_level_vcpus(s, at.level)))
 		return false;
+	if (now < y->latest) { /* a snapshot was loaded */
+		memset(y->tried, 0, sizeof y->tried);
+		memset(y->modules, 0, sizeof y->modules);
+	}
+	y->latest = now;
 	if (at.vcpu >= 64 || !(vcpus >> at.vcpu & 1))
 		at.vcpu = (unsigned)__builtin_ctzll(vcpus);
 	y->busy = true;

@@ -33,6 +33,7 @@ struct symbols {
 	bool manual;                /* intro_symbols_auto(off) */
 	uint64_t tried[INTRO_MAX_LEVELS];   /* clock before which no kernel is searched again */
 	uint64_t modules[INTRO_MAX_LEVELS]; /* clock before which modules are not read again */
+	uint64_t latest;                    /* clock of the last look-up that failed */
 	bool busy;                          /* reading either now */
 	struct btf *types[INTRO_MAX_LEVELS]; /* owned; of the kernel whose table is at ... */
 	uint64_t types_at[INTRO_MAX_LEVELS];

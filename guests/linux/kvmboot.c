@@ -85,7 +85,7 @@ static bool port(struct boot *b)
 			else
 				serial_write(&b->serial, at - SERIAL_BASE, *data);
 		} else if (in) {
-			memset(data, at == 0x64 || at == 0x61 ? 0 : 0xff, run->io.size);
+			memset(data, at == 0x64 || at == 0x61 || at == 0x71 ? 0 : 0xff, run->io.size);
 		} else if (at == 0x64 && *data == 0xfe) {
 			return false;
 		}
