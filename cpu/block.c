@@ -33,7 +33,7 @@ uint32_t mode_of(const struct vcpu *c)
 		for (unsigned n = 0; n < 6; n++)
 			m |= seg_flat(c, n) ? 1u << (MODE_FLAT_SHIFT + n) : 0;
 	m |= !(m & MODE_CODE64) && (c->seg[SEG_CS].ar & AR_DB) ? MODE_CODE32 : 0;
-	m |= c->seg[SEG_SS].ar & AR_DB ? MODE_SS32 : 0;
+	m |= !(m & MODE_CODE64) && (c->seg[SEG_SS].ar & AR_DB) ? MODE_SS32 : 0;
 	m |= c->cpl == 3 && (c->cr0 & CR0_AM) && (c->rflags & FLAG_AC) ? MODE_ALIGN : 0;
 	m |= pe ? MODE_PROTECTED : 0;
 	m |= c->cr0 & CR0_EM ? MODE_EM : 0;

@@ -130,14 +130,14 @@ void engine_rearm(struct vcpu *c)
 		c->horizon = h;
 		e->brk = true;
 	}
-	if (c->pending)
+	if (c->pending && !only_masked(c))
 		e->brk = true;
 }
 
 /* This op has completed; has the loop something to do before the next? */
 static inline bool must_leave(const struct vcpu *c)
 {
-	return c->engine->brk || c->pending || c->sti_shadow || c->movss_shadow ||
+	return c->engine->brk || (c->pending && !only_masked(c)) || c->sti_shadow || c->movss_shadow ||
 		(c->rflags & (FLAG_TF | FLAG_RF)) || c->activity != ACTIVITY_ACTIVE;
 }
 
@@ -564,13 +564,6 @@ static enum cpu_step boundary(struct vcpu *c)
 	enum cpu_step step = c->pending ? cpu_boundary(c) : CPU_DONE;
 	c->pending |= mtf;
 	return step;
-}
-
-/* Nothing but an interrupt that IF holds back: the boundary has no choice. */
-static bool only_masked(const struct vcpu *c)
-{
-	return c->pending == PEND_INTR && !(c->rflags & FLAG_IF) && !c->nonroot.on &&
-		c->activity == ACTIVITY_ACTIVE;
 }
 
 enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)

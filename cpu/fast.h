@@ -169,6 +169,16 @@ static inline bool fast_flat_stack(const struct vcpu *c)
 		((m & MODE_CODE32) && (m & MODE_SS32) && m >> (MODE_FLAT_SHIFT + SEG_SS) & 1);
 }
 
+/* Goes on at `target`, by the cache of indirect jumps. */
+FAST_FN jump_to(struct vcpu *c, uint64_t target)
+{
+	uint64_t gen = c->code_gen;
+	const struct jcache *j = &c->engine->jc[jcache_slot(target, gen)];
+	if (__builtin_expect(j->rip == target && j->gen == gen, 1))
+		BLOCK_ENTER(c, j->to);
+	c->rip = target;
+}
+
 static inline void fast_produced(struct vcpu *c, enum lazy_kind kind, unsigned bits)
 {
 	c->engine->produced = LAZY(kind, bits);

@@ -12,15 +12,6 @@ FAST_FN follow(struct vcpu *c, struct link *l, uint64_t target)
 	engine_patch(c, l);
 }
 
-FAST_FN jump_to(struct vcpu *c, uint64_t target)
-{
-	uint64_t gen = c->code_gen;
-	const struct jcache *j = &c->engine->jc[jcache_slot(target, gen)];
-	if (__builtin_expect(j->rip == target && j->gen == gen, 1))
-		BLOCK_ENTER(c, j->to);
-	c->rip = target;
-}
-
 static inline struct link *links(const struct op *o)
 {
 	return (struct link *)(o + 2);

@@ -203,6 +203,13 @@ static inline void engine_patch(struct vcpu *c, struct link *l)
 	c->engine->patch_rip = c->rip;
 }
 
+/* Nothing but an interrupt that IF holds back: the boundary has no choice. */
+static inline bool only_masked(const struct vcpu *c)
+{
+	return c->pending == PEND_INTR && !(c->rflags & FLAG_IF) && !c->nonroot.extint_exits &&
+		c->activity == ACTIVITY_ACTIVE;
+}
+
 /* Enters a block, or goes back to the loop when the horizon is nearer. */
 #define BLOCK_ENTER(c, b)                                 \
 	do {                                              \

@@ -321,6 +321,11 @@ void tlb_select(struct vcpu *c)
 	view_use(c, &x->view[flavour_of(c)]);
 }
 
+void tlb_rights_changed(struct vcpu *c)
+{
+	view_use(c, &c->tlb->ctx->view[flavour_of(c)]);
+}
+
 /* --- EPT */
 
 static struct ept_cache *ept_get(struct vcpu *c)

@@ -55,6 +55,9 @@ void tlb_pool_free(struct tlb_pool *p);
 /* Points c->tlb at the view for c's state and renews c->code_gen. */
 void tlb_select(struct vcpu *c);
 
+/* The same when nothing but CPL and EFLAGS.AC has changed. */
+void tlb_rights_changed(struct vcpu *c);
+
 /* Translates for an access with c's rights (or a supervisor's, ACCESS_SYSTEM)
  * and fills the view where the fast path may go next time. CPU_FAULT: #PF;
  * CPU_EXIT: EPT. The address is canonical. */

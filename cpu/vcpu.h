@@ -126,6 +126,7 @@ struct cpu_nonroot {
 	uint16_t vpid;           /* 0: a fresh TLB context at every transition */
 	struct hpa apic_access;  /* page that calls hooks->apic_access; UINT64_MAX: none */
 	uint8_t nmi_mask_by_virtual; /* "virtual NMIs": nmi_blocked is virtual-NMI blocking */
+	bool extint_exits;       /* "external-interrupt exiting": IF does not hold them back */
 	bool iret_keeps_nmi;     /* "NMI exiting" without "virtual NMIs": IRET unblocks nothing */
 };
 

@@ -64,6 +64,7 @@ static void set_nonroot(struct vcpu *c, const struct vmx_cpu *x, const struct vm
 		.apic_access = hpa(x->proc2 & PROC2_VIRTUALIZE_APIC_ACCESSES ?
 			v->v[VMCS_APIC_ACCESS_ADDR] & PAGE_MASK : UINT64_MAX),
 		.nmi_mask_by_virtual = x->pin & PIN_VIRTUAL_NMIS ? 1 : 0,
+		.extint_exits = x->pin & PIN_EXT_INTR_EXITING,
 		.iret_keeps_nmi = (x->pin & PIN_NMI_EXITING) && !(x->pin & PIN_VIRTUAL_NMIS),
 	};
 }
