@@ -43,6 +43,7 @@ struct conn {
 	bool interrupt;        /* it sent 03h since */
 	bool range;            /* vCont;r: step on while rip is in [low, high) */
 	struct place range_at;
+	enum step_kind range_step;
 	uint64_t range_low, range_high;
 	unsigned thread_next;  /* qsThreadInfo */
 	uint64_t detached;     /* levels it has detached from: bit per id */

@@ -84,7 +84,7 @@ static bool range_goes_on(struct conn *c, const struct stop_event *ev)
 		ev->at.vcpu == c->range_at.vcpu &&
 		intro_reg_u64(c->s, ev->at, R_RIP, &rip) && rip >= c->range_low &&
 		rip < c->range_high && !c->interrupt &&
-		intro_step(c->s, c->range_at, STEP_THROUGH, 1, &e);
+		intro_step(c->s, c->range_at, c->range_step, 1, &e);
 }
 
 void conn_stopped(struct conn *c, const struct stop_event *ev)
@@ -131,15 +131,18 @@ void packet_c(struct conn *c, char *args, size_t len)
 	resumed(c, intro_continue(c->s, &e), &e);
 }
 
+/* A vCPU steps as a whole, at the level that it runs. A client that knows one
+ * level alone steps within that level: it could not see a stop elsewhere. */
 static void step(struct conn *c, struct place at)
 {
 	struct err e = {0};
-	/* A vCPU steps as a whole, at the level that it runs. */
 	struct intro_vcpu v;
-	if (intro_vcpu(c->s, at.vcpu, &v))
+	bool within = c->one_level && intro_place_state(c->s, at) != PLACE_NONE;
+	if (!within && intro_vcpu(c->s, at.vcpu, &v))
 		at.level = v.level;
 	c->range_at = at;
-	resumed(c, intro_step(c->s, at, STEP_THROUGH, 1, &e), &e);
+	c->range_step = within ? STEP_WITHIN : STEP_THROUGH;
+	resumed(c, intro_step(c->s, at, c->range_step, 1, &e), &e);
 }
 
 void packet_s(struct conn *c, char *args, size_t len)

@@ -93,7 +93,7 @@ size_t fuzz_make(struct fuzz_random *r, uint8_t *out, size_t max)
 			n += (size_t)snprintf(p + n, max - n, "%s%s", fuzz_below(r, 5) ? " " : "",
 				words[fuzz_below(r, sizeof words / sizeof *words)]);
 		if (fuzz_below(r, 8) == 0)
-			p[n - 1 - fuzz_below(r, 4)] = (char)fuzz_below(r, 256);
+			p[n - 1 - fuzz_below(r, 2)] = (char)fuzz_below(r, 256);
 		p[n++] = '\n';
 	}
 	return n;
