@@ -6,6 +6,8 @@
 #   make lint       layers, headers, formats, engine boundary, manual pages
 #   make man        the manual pages; make completion: for bash, zsh, fish
 #   make check-linux the stock Debian kernels as well
+#   make install    with prefix and DESTDIR; make deb: build/nestscope_VERSION_ARCH.deb
+#   make check-fresh (root) all of it in a fresh Debian by debootstrap
 #   make help       the other targets
 
 MODE    ?= release

@@ -33,6 +33,10 @@ int main(int argc, char **argv)
 		usage(stdout);
 		return 0;
 	}
+	if (argc > 1 && !strcmp(argv[1], "--version")) {
+		puts("nestscope " VERSION);
+		return 0;
+	}
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
 		if (!strcmp(commands[i].name, argv[1]))
 			return commands[i].main(argc - 2, argv + 2);
