@@ -78,7 +78,7 @@ static bool list(struct shell *sh, const struct exit_filter *f, uint64_t count, 
 		out_str(o, exit_kind_name(r.kind));
 		level_cell(r.from, o);
 		level_cell(r.to, o);
-		out_str(o, r.kind == EXIT_ENTRY ? "-" : r.handler ? "l1" : "l0");
+		out_str(o, r.by_tool ? "plugin" : r.kind == EXIT_ENTRY ? "-" : r.handler ? "l1" : "l0");
 		out_str(o, r.kind == EXIT_ENTRY ? "" : exit_reason_name(r.reason));
 		out_str(o, d.data ? d.data : "");
 		out_str(o, q.data ? q.data : "");

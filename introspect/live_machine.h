@@ -80,7 +80,7 @@ bool live_reg_get(void *ctx, struct place at, enum reg_id id, struct reg_value *
 bool live_reg_set(void *ctx, struct place at, enum reg_id id, const void *bytes, size_t len,
 	struct err *e);
 /* The bit of an input's target that says that a plugin put it. */
-#define LIVE_BY_PLUGIN 0x80000000u
+#define LIVE_BY_PLUGIN L0_BY_PLUGIN
 /* The input log's targets for registers, memory, VMCS fields and events. */
 void live_register_inputs(struct live *v);
 

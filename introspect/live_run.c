@@ -27,6 +27,26 @@ static bool heard_vmcs_write(struct live *v, const struct l0_event *ev)
 	return (v->wants & WANT_VMWRITE) && v->sink.vmwrite(v->sink.ctx, out);
 }
 
+/* An exit that L0 has not decided about. */
+static bool heard_before(struct live *v, const struct l0_event *ev)
+{
+	struct exit_verdict said = {0};
+	struct exit_record r;
+	live_record(v, ev->number, ev->record, &r);
+	r.kind = EXIT_EXIT; /* nobody knows yet what becomes of it */
+	r.to = LEVEL_L0;
+	r.cr3 = live_cpu(v, ev->vcpu)->cr3;
+	bool stop = v->sink.before(v->sink.ctx, &r, &said);
+	if (ev->verdict->action != L0_VERDICT_NONE || !(said.swallow || said.rewrite))
+		return stop;
+	ev->verdict->action = said.swallow ? L0_VERDICT_SWALLOW : L0_VERDICT_REWRITE;
+	ev->verdict->mask = said.mask;
+	memcpy(ev->verdict->gpr, said.gpr, sizeof(said.gpr));
+	ev->verdict->reason = said.reason;
+	ev->verdict->qualification = said.qualification;
+	return stop;
+}
+
 static bool pass_on(struct live *v, const struct l0_event *ev, enum event_kind kind)
 {
 	unsigned level = ev->level >= 2 ? live_level(v, ev->vcpu) : LEVEL_L1;
@@ -58,6 +78,8 @@ static bool heard(void *ctx, const struct l0_event *ev)
 		return heard_vmcs_write(v, ev);
 	case L0_EV_VMX_INSN:
 		return pass_on(v, ev, EVENT_VMX_INSN);
+	case L0_EV_EXIT_BEFORE:
+		return heard_before(v, ev);
 	case L0_EV_EPT_WRITE:
 		return pass_on(v, ev, EVENT_EPT_CHANGE);
 	case L0_EV_MODE:
@@ -82,7 +104,7 @@ void live_want(void *ctx, unsigned wants)
 		unsigned want;
 		enum l0_event_kind kind;
 	} map[] = {{WANT_TRANSITIONS, L0_EV_RECORD}, {WANT_VMX_INSN, L0_EV_VMX_INSN},
-		{WANT_EPT_CHANGE, L0_EV_EPT_WRITE}, {WANT_MODE, L0_EV_MODE}};
+		{WANT_EPT_CHANGE, L0_EV_EPT_WRITE}, {WANT_BEFORE, L0_EV_EXIT_BEFORE}, {WANT_MODE, L0_EV_MODE}};
 	struct live *v = ctx;
 	/* the write ring is always kept: history is asked for afterwards */
 	uint32_t kinds = 1u << L0_EV_BREAK | 1u << L0_EV_WATCH | 1u << L0_EV_VMCS_WRITE;

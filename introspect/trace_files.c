@@ -73,7 +73,8 @@ static bool text_record(void *writer, const struct exit_record *r, uint64_t *byt
 	buf_fmt(&w->line, "%" PRIu64 " %" PRIu64 " vcpu%u l%u->l%u %s", r->seq, r->at.clock, r->vcpu,
 		r->from, r->to, exit_kind_name(r->kind));
 	if (r->kind != EXIT_ENTRY) {
-		buf_fmt(&w->line, " by l%u %s ", r->handler, exit_reason_name(r->reason));
+		buf_fmt(&w->line, " by l%u%s %s ", r->handler, r->by_tool ? " (plugin)" : "",
+			exit_reason_name(r->reason));
 		exit_detail_print(r, &w->line);
 		buf_fmt(&w->line, " qual 0x%" PRIx64, r->qualification);
 	}
@@ -106,6 +107,8 @@ static json_t *as_json(struct file_writer *w, const struct exit_record *r)
 	json_object_set_new(j, "symbol", json_string(b.data));
 	if (r->kind != EXIT_ENTRY) {
 		json_object_set_new(j, "handler", json_integer(r->handler));
+		if (r->by_tool)
+			json_object_set_new(j, "by_plugin", json_true());
 		json_object_set_new(j, "reason", json_string(exit_reason_name(r->reason)));
 		json_object_set_new(j, "qualification", hex(r->qualification));
 		buf_clear(&b);

@@ -120,10 +120,40 @@ static bool handle_l2(struct nested_vcpu *nv, struct vmx_exit *x)
 	}
 }
 
+/* Does anybody, or the input log, have a say before L0? */
+static bool may_decide(const struct nested_vcpu *nv)
+{
+	return nv->n->verdicts || l0_observed(nv->n->l, L0_EV_EXIT_BEFORE);
+}
+
+static void record_tool(
+	struct nested_vcpu *nv, const struct vmx_exit *x, unsigned level, uint64_t rip)
+{
+	nv->by_tool = true;
+	if (level == 2)
+		record_l2_handled(nv, x);
+	else
+		record_l1_handled(nv, x, rip);
+	nv->by_tool = false;
+}
+
 static void exit_l2(struct nested_vcpu *nv)
 {
 	struct vmx_exit x = *vmx_exit_complete(nv->c);
+	enum l0_verdict_action verdict = may_decide(nv) ? verdict_apply(nv, &x, 2) : L0_VERDICT_NONE;
 
+	if (verdict == L0_VERDICT_SWALLOW) {
+		record_tool(nv, &x, 2, nv->c->rip);
+		nested_l2_complete(nv, &x);
+		vmcs02_reenter(nv, &x);
+		return;
+	}
+	if (verdict == L0_VERDICT_REWRITE) {
+		nv->by_tool = true;
+		reflect(nv, &x);
+		nv->by_tool = false;
+		return;
+	}
 	if (!reflect_wanted(nv, &x) && handle_l2(nv, &x)) {
 		record_l2_handled(nv, &x);
 		vmcs02_reenter(nv, &x);
@@ -142,6 +172,13 @@ static void exit_l1(struct nested_vcpu *nv)
 	enum cpu_step step;
 
 	nv->detail = record_detail(nv, &x);
+	if (may_decide(nv) && verdict_apply(nv, &x, 1) == L0_VERDICT_SWALLOW) {
+		record_tool(nv, &x, 1, rip);
+		nested_completed(nv, x.insn_len);
+		vmx_exit_complete(c);
+		vmcs01_enter(nv);
+		return;
+	}
 	step = (fn ? fn : l1_unexpected)(nv, &x);
 	if (step == CPU_EXIT)
 		return;

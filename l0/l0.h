@@ -52,14 +52,33 @@ enum l0_event_kind {
 	L0_EV_MODE,         /* the processor switched mode: old, new = CR0/EFER digest (l0/mode) */
 	L0_EV_TRIPLE_FAULT, /* of level `level` */
 	L0_EV_INPUT,        /* an entry went into the input log: `number` */
-	L0_EV_STOPPED       /* l0_run is about to return; `number` = enum l0_why */
+	L0_EV_STOPPED,      /* l0_run is about to return; `number` = enum l0_why */
+	L0_EV_EXIT_BEFORE   /* an exit that L0 has not decided about: `record` as it would be */
 };
+
+/* What an observer of L0_EV_EXIT_BEFORE decides; an entry of the input log. */
+enum l0_verdict_action {
+	L0_VERDICT_NONE,
+	L0_VERDICT_SWALLOW, /* the level goes on behind the instruction, with the registers of
+	                     * `mask` set; refused for exits without an instruction */
+	L0_VERDICT_REWRITE  /* of L2: L1 gets this reason and qualification */
+};
+struct l0_verdict {
+	uint64_t number;    /* which the transition has in the ring; filled */
+	uint32_t action;    /* enum l0_verdict_action */
+	uint32_t mask;      /* bit per register, order of enum gpr */
+	uint64_t gpr[16];
+	uint64_t reason, qualification;
+};
+/* In an input's target: a plugin put it. */
+#define L0_BY_PLUGIN 0x80000000u
 
 struct l0_event {
 	enum l0_event_kind kind;
 	uint8_t vcpu, level;
 	uint64_t number, at, old, new_;
-	const struct ring_record *record;        /* L0_EV_RECORD */
+	const struct ring_record *record;        /* L0_EV_RECORD, L0_EV_EXIT_BEFORE */
+	struct l0_verdict *verdict;              /* L0_EV_EXIT_BEFORE; the first to decide fills it */
 	const struct engine_watch_hit *watch;    /* L0_EV_WATCH */
 };
 

@@ -80,6 +80,7 @@ bool nested_new(struct l0 *l, const struct l0_options *o, struct err *e)
 		if (!init_vcpu(n, i, e))
 			return false;
 	l->vmexit = nested_exit;
+	verdict_init(n);
 	return true;
 }
 

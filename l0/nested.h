@@ -26,6 +26,7 @@ struct buf;
 struct state;
 
 #define NESTED_VMCS12S 64
+#define NESTED_VERDICTS 16
 #define NESTED_NONE    UINT64_MAX /* no VMCS pointer, not in VMX operation */
 
 /* Who last wrote a field of a VMCS12. */
@@ -90,6 +91,7 @@ struct nested_vcpu {
 	uint64_t cause_retired;      /* L1's count at that reflection */
 	uint64_t detail;             /* of L1's exit in progress, for the ring: what it is about */
 	bool init_blocked;           /* an INIT waits for VMXOFF */
+	bool by_tool;                /* the exit in progress was swallowed or rewritten */
 };
 
 struct nested {
@@ -105,6 +107,9 @@ struct nested {
 	unsigned takens;
 	struct nested_vmcs12 *vmcs12; /* owned; NESTED_VMCS12S slots */
 	struct nested_vcpu *vcpu;     /* owned; one per vCPU */
+	/* delivered by the input log, until their transitions come: at the same clock */
+	struct l0_verdict verdict[NESTED_VERDICTS];
+	unsigned verdicts;
 };
 
 /* Makes the machine's processors ones with VMX and puts L0 on them. Once,
@@ -127,6 +132,12 @@ static inline struct nested_vcpu *nested_of(const struct l0_vcpu *v)
 {
 	return v->nested;
 }
+
+/* --- verdict.c */
+void verdict_init(struct nested *n);
+/* What an observer or the log decided about this exit, done as far as *x and
+ * the registers go. */
+enum l0_verdict_action verdict_apply(struct nested_vcpu *nv, struct vmx_exit *x, unsigned level);
 
 /* --- vmcs01.c */
 bool vmcs01_init(struct nested_vcpu *nv);
@@ -177,6 +188,8 @@ void reflect_entry_failure(struct nested_vcpu *nv, uint32_t reason, uint64_t qua
 /* --- nested_l2.c: exits of L2 that L0 may handle itself; false: reflect. */
 bool nested_l2_memory(struct nested_vcpu *nv, struct vmx_exit *x);
 bool nested_l2_vmfunc(struct nested_vcpu *nv, struct vmx_exit *x);
+/* The instruction of L2 is done: its state goes into VMCS02 again. */
+void nested_l2_complete(struct nested_vcpu *nv, const struct vmx_exit *x);
 bool nested_l2_msr(struct nested_vcpu *nv, struct vmx_exit *x);
 
 /* --- nested_insn.c, nested_entry.c, emulate.c: handlers of L1's exits. The

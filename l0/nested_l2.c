@@ -111,8 +111,7 @@ static void inject_gp(struct nested_vcpu *nv)
 		VEC_GP | TYPE_HWEXC << INTR_TYPE_SHIFT | INTR_ERROR_CODE | INTR_VALID);
 }
 
-/* The instruction of L2 is done: its state goes into VMCS02 again. */
-static void complete_l2(struct nested_vcpu *nv, const struct vmx_exit *x)
+void nested_l2_complete(struct nested_vcpu *nv, const struct vmx_exit *x)
 {
 	nested_completed(nv, x->insn_len);
 	vmx_save_guest_state(nv->c, &nv->vmcs02);
@@ -131,7 +130,7 @@ bool nested_l2_msr(struct nested_vcpu *nv, struct vmx_exit *x)
 	}
 	c->gpr[RAX] = (uint32_t)value;
 	c->gpr[RDX] = value >> 32;
-	complete_l2(nv, x);
+	nested_l2_complete(nv, x);
 	return true;
 }
 
@@ -152,6 +151,6 @@ bool nested_l2_vmfunc(struct nested_vcpu *nv, struct vmx_exit *x)
 	nv->eptp12 = eptp;
 	nv->cur->eptp = eptp;
 	vmcs_set(&nv->vmcs02, VMCS_EPT_POINTER, ept02_pointer(&nv->n->ept02, eptp));
-	complete_l2(nv, x);
+	nested_l2_complete(nv, x);
 	return true;
 }

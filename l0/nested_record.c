@@ -37,7 +37,7 @@ static uint64_t put(struct nested_vcpu *nv, const struct vmx_exit *x, struct rin
 		return RING_NONE;
 	r->at = clock_event(l->clock);
 	r->vcpu = (uint8_t)nv->c->id;
-	r->mode = nv->n->opt->mmu;
+	r->mode = (uint16_t)(nv->n->opt->mmu | (nv->by_tool ? RING_TOOL : 0));
 	r->intr_info = x->intr_info;
 	r->insn_len = x->insn_len;
 	r->qualification = x->qualification;

@@ -23,13 +23,16 @@ enum ring_handler { RING_BY_NOBODY, RING_BY_L0, RING_BY_L1 };
  * an entry that failed, 0xffff of an entry that succeeded. */
 enum { RING_ENTRY_OK = 0xffff };
 
+/* In `mode`: a tool swallowed or rewrote the exit. */
+#define RING_TOOL 0x8000u
+
 struct ring_record {
 	struct position at;
 	uint8_t from, to;  /* levels: 0, 1, 2 */
 	uint8_t handler;   /* enum ring_handler */
 	uint8_t vcpu;
 	uint16_t reason;
-	uint16_t mode;     /* nested MMU mode in force (l0/), 0 on a bare machine */
+	uint16_t mode;     /* nested MMU mode in force (l0/), 0 on a bare machine; RING_TOOL */
 	uint32_t intr_info; /* exit interruption information or injected event; 0 none */
 	uint32_t insn_len;
 	uint64_t qualification;

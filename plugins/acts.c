@@ -71,9 +71,9 @@ static int act(struct nestscope_plugin *p, const struct act *what, const void *b
 	a->plugin = p->id;
 	if (what->len)
 		memcpy(a->bytes, bytes, what->len);
-	/* before L0 has decided, VMCS12 is whole and may change at once: the entry
-	 * or the reflection that follows uses it */
-	bool whole = p->event && p->event->verdict && a->kind == ACT_VMCS;
+	/* before L0 has decided, VMCS12 and memory are whole and may change at once:
+	 * the entry or the reflection that follows uses them */
+	bool whole = p->event && p->event->verdict && (a->kind == ACT_VMCS || a->kind == ACT_MEMORY);
 	if (intro_inside(p->ps->s) && !whole) {
 		intro_defer(p->ps->s, later, a);
 		return 1;

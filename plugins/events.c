@@ -48,6 +48,7 @@ void event_convert(const struct event *ev, struct nestscope_event *out)
 		event_from_record(ev->exit, out);
 	if (ev->vmwrite) {
 		out->field = ev->vmwrite->encoding;
+		out->writer = intro_writer_name(ev->vmwrite->writer);
 		out->rip = ev->vmwrite->rip;
 		out->cr3 = ev->vmwrite->cr3;
 		out->vmcs12 = ev->vmwrite->vmcs12;

@@ -85,6 +85,7 @@ struct nestscope_event {
 	uint32_t can_decide;    /* swallow and rewrite may be used */
 	const char *text;       /* console: the line; stop: why; snapshot: the file */
 	uint64_t handle;        /* of the `on` or `breakpoint` that brought it */
+	const char *writer;     /* vmwrite: "VMWRITE", "shadowed" ...; static */
 };
 
 /* What to hear of; asked before the callback. Zero means "any". */

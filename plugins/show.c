@@ -97,15 +97,27 @@ void commands_drop(struct nestscope_plugin *p)
 	}
 }
 
+/* Commands that may run in the middle of an instruction. */
+static bool looks(const char *line)
+{
+	static const char *const names[] = {"levels", "regs", "print", "mem", "find", "disas", "bt",
+		"vmcs", "walk", "ept", "autopsy", "caps", "exits", "stops", "symbols", "events", "info",
+		"console", "screen", "log", "help"};
+	size_t n = strcspn(line, " ");
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (n == strlen(names[i]) && !strncmp(names[i], line, n))
+			return strcmp(names[i], "exits") || !strstr(line, "reset");
+	return false;
+}
+
 int host_command(
 	struct nestscope_plugin *p, const char *line, int json, nestscope_text_fn *fn, void *ctx)
 {
 	struct shell *sh = p->ps->cfg.shell;
 	struct buf out = {0};
 	bool before = sh->json;
-	if (intro_inside(p->ps->s)) /* a command may do anything, e.g. run */
-		return plugin_fail(p, "a command cannot run inside an event that is under way in the "
-			"middle of an instruction; use stop, timer, console or quit events, or read directly");
+	if (intro_inside(p->ps->s) && !looks(line))
+		return plugin_fail(p, "inside an event only commands that look can run");
 	sh->json = json;
 	bool ok = command_run(sh, line, &out);
 	sh->json = before;
@@ -265,16 +277,25 @@ void host_panel_bar(struct nestscope_canvas *c, uint32_t x, uint32_t y, uint32_t
 
 /* --- files ------------------------------------------------------------------------------ */
 
+/* A path that the user gave as an argument, or one beside it: out=FILE names
+ * FILE and FILE.EXTENSION. */
+static bool is_named(const struct nestscope_plugin *p, const char *path)
+{
+	for (unsigned i = 0; i < p->args; i++) {
+		size_t n = strlen(p->arg[i].value);
+		if (n && !strncmp(p->arg[i].value, path, n) &&
+			(!path[n] || (path[n] == '.' && !strchr(path + n, '/'))))
+			return true;
+	}
+	return false;
+}
+
 /* A script may be anybody's: it writes where the user named a file, or in the
  * current folder. */
 static bool may_create(const struct nestscope_plugin *p, const char *path)
 {
-	if (p->ps->cfg.unsafe || p->object)
-		return true;
-	for (unsigned i = 0; i < p->args; i++)
-		if (!strcmp(p->arg[i].value, path))
-			return true;
-	return *path && *path != '.' && !strchr(path, '/');
+	return p->ps->cfg.unsafe || p->object || is_named(p, path) ||
+	       (*path && *path != '.' && !strchr(path, '/'));
 }
 
 struct nestscope_file *host_create(struct nestscope_plugin *p, const char *path)
@@ -288,10 +309,8 @@ struct nestscope_file *host_create(struct nestscope_plugin *p, const char *path)
 		return plugin_fail(p, "%.200s: a plain name in the current folder, or a path given as an "
 			"argument of the plugin, is wanted (or --plugin-unsafe)", path), NULL;
 	/* what is there already is not overwritten, but for what the user named */
-	bool named = p->ps->cfg.unsafe;
-	for (unsigned i = 0; i < p->args; i++)
-		named |= !strcmp(p->arg[i].value, path);
-	FILE *f = fopen(path, named || p->object ? "we" : "wxe");
+	bool over = p->ps->cfg.unsafe || p->object || is_named(p, path);
+	FILE *f = fopen(path, over ? "we" : "wxe");
 	if (!f)
 		return plugin_fail(p, "%.200s: %s", path, strerror(errno)), NULL;
 	struct nestscope_file *file = xalloc(sizeof *file);
