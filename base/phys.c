@@ -120,8 +120,10 @@ static bool put(struct phys *p, struct hpa at, const void *in, size_t len, enum 
 		struct phys_range *r = phys_find(p, at);
 		size_t n = in_page(at, len);
 		struct phys_page *page = &r->page[(at.v - r->base.v) / PAGE_SIZE];
-		if ((page->code || page->hooks) && p->written)
+		if (page->code && p->written)
 			p->written(p->written_ctx, at, n);
+		if (page->hooks && p->hooked)
+			p->hooked(p->hooked_ctx, at, i, n);
 		memcpy(r->host + (at.v - r->base.v), i, n);
 		page->dirty = p->generation;
 		i += n;

@@ -51,10 +51,14 @@ struct phys {
 	struct phys_range range[PHYS_RANGES];
 	unsigned ranges;
 	uint32_t generation; /* current dirty generation */
-	/* Told of every phys_write to a page with code or hooks; set by the
-	 * code cache's owner; may be NULL. */
+	/* Told of every phys_write to a page with code; set by the code cache's
+	 * owner; may be NULL. */
 	void (*written)(void *ctx, struct hpa at, size_t len);
 	void *written_ctx;
+	/* Told of every store to a page with hooks, the processor's included,
+	 * before memory changes; never across pages; may be NULL. */
+	void (*hooked)(void *ctx, struct hpa at, const void *in, size_t len);
+	void *hooked_ctx;
 	/* Told when ranges or bus windows change: TLBs are stale; may be NULL. */
 	void (*remapped)(void *ctx);
 	void *remapped_ctx;

@@ -94,6 +94,12 @@ void engine_set_trace(struct engine_shared *s, engine_trace_fn *fn, void *ctx)
 	s->trace_ctx = ctx;
 }
 
+void engine_watch_mode(struct engine_shared *s, engine_mode_fn *fn, void *ctx)
+{
+	s->mode_fn = fn;
+	s->mode_ctx = ctx;
+}
+
 void engine_stats(const struct engine_shared *s, struct engine_stats *out)
 {
 	*out = s->stats;
@@ -169,10 +175,13 @@ static void renew_mode(struct vcpu *c)
 
 /* A block has ended in a transfer or a change of mode: straight into the block
  * at c->rip if the jump cache knows it (in steps the horizon says no). */
-static void go_on(struct vcpu *c)
+static void go_on(struct vcpu *c, const struct op *o)
 {
-	if (c->mode_changed)
+	if (c->mode_changed) {
+		if (c->engine->shared->mode_fn) /* which asks for exact state */
+			return leave_after(c, o);
 		renew_mode(c);
+	}
 	const struct jcache *j = &c->engine->jc[jcache_slot(c->rip, c->code_gen)];
 	if (j->rip == c->rip && j->gen == c->code_gen)
 		BLOCK_ENTER(c, j->to);
@@ -186,7 +195,7 @@ void op_finish(struct vcpu *c, const struct op *o, enum cpu_step step)
 		if (__builtin_expect(c->next_rip != c->rip + o->len, 0) || must_stop(c)) {
 			c->rip = c->next_rip;
 			if (o->left == 1 && !must_leave(c))
-				return go_on(c);
+				return go_on(c, o);
 			return leave_after(c, o);
 		}
 		OP_NEXT(c, o);
@@ -566,6 +575,16 @@ static enum cpu_step boundary(struct vcpu *c)
 	return step;
 }
 
+/* True when who listens wants a stop. */
+static bool tell_mode(struct vcpu *c)
+{
+	struct engine_shared *s = c->engine->shared;
+	fp_leave(c);
+	clock_set(c->clock, c->clock_base + c->retired);
+	s->mode_fn(s->mode_ctx, c);
+	return c->pending & PEND_STOP;
+}
+
 enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
 {
 	struct engine *e = c->engine;
@@ -610,10 +629,13 @@ enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
 			return leave(c, LEAVE_WATCH);
 		if (c->ic <= 0)
 			return leave(c, c->retired >= e->end ? LEAVE_SLICE : LEAVE_DEADLINE);
-		if (c->mode_changed)
+		if (c->mode_changed) {
 			renew_mode(c);
-		else if (c->tlb->epoch != s->epoch)
+			if (s->mode_fn && tell_mode(c))
+				continue;
+		} else if (c->tlb->epoch != s->epoch) {
 			tlb_select(c);
+		}
 		e->why = RUN_ON;
 		step = wants_step(c) ? run_step(c) : run_blocks(c);
 		if (step == CPU_FAULT) {

@@ -73,6 +73,12 @@ bool engine_tlb_peek(struct vcpu *c, struct gva at, struct hpa *page, bool *writ
 typedef void engine_trace_fn(void *ctx, struct vcpu *c, const struct insn *i);
 void engine_set_trace(struct engine_shared *e, engine_trace_fn *fn, void *ctx);
 
+/* fn is told, before the next instruction, whenever something that decoding
+ * depends on may have changed: modes, segments, rights. NULL switches it off;
+ * it costs nothing then. Set between slices. */
+typedef void engine_mode_fn(void *ctx, struct vcpu *c);
+void engine_watch_mode(struct engine_shared *e, engine_mode_fn *fn, void *ctx);
+
 /* Host statistics; outside state and hash. */
 struct engine_stats {
 	uint64_t blocks_built, blocks_flushed, tlb_misses, tlb_walks, smc_events, slow_ops;

@@ -195,9 +195,10 @@ static void store(struct vcpu *c, const struct tlb_place *p, const uint8_t *in, 
 	if (p->kind != PHYS_RAM)
 		return; /* ROM */
 	code_written(c->engine->shared, p->page, p->hpa.v, size);
-	if (p->page->hooks && c->phys->written) {
-		fp_leave(c);
-		c->phys->written(c->phys->written_ctx, p->hpa, size);
+	if (p->page->hooks && c->phys->hooked) {
+		before_device(c);
+		c->phys->hooked(c->phys->hooked_ctx, p->hpa, in, size);
+		engine_rearm(c);
 	}
 	p->page->dirty = c->phys->generation;
 	copy(p->host, in, size);

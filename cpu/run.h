@@ -121,6 +121,8 @@ struct engine_shared {
 	unsigned debug_marks, debug_watches; /* in debug registers, of all vCPUs */
 	engine_trace_fn *trace;
 	void *trace_ctx;
+	engine_mode_fn *mode_fn;
+	void *mode_ctx;
 	struct engine_stats stats;
 	struct stubs *stubs; /* native code (cpu/stub.h); owned; NULL when refused */
 	struct jit *jit;     /* the translator (cpu/jit.h); owned; NULL when refused */

@@ -39,7 +39,7 @@ struct event {
 	const struct intro_vmcs_write *vmwrite; /* vmwrite */
 	const struct stop_event *stop;       /* stop, break, watch */
 	uint64_t address, value, old_value;  /* memory, cr-write, msr-write (address: which) */
-	unsigned size;
+	unsigned size; /* bytes; ept-change: address bits that the entry leaves open */
 	bool write;
 	const char *text; /* console line, snapshot file, log */
 	struct exit_verdict *verdict; /* EVENT_EXIT_BEFORE; NULL elsewhere */

@@ -56,6 +56,14 @@ static bool pass_on(struct live *v, const struct l0_event *ev, enum event_kind k
 	return v->sink.event(v->sink.ctx, &out);
 }
 
+static bool heard_ept_write(struct live *v, const struct l0_event *ev)
+{
+	struct event out = {.kind = EVENT_EPT_CHANGE, .at = {LEVEL_L1, ev->vcpu},
+		.position = l0_position(v->l), .address = ev->number, .size = ev->shift,
+		.value = ev->new_, .old_value = ev->old, .write = true};
+	return v->sink.event(v->sink.ctx, &out);
+}
+
 static bool heard(void *ctx, const struct l0_event *ev)
 {
 	struct live *v = ctx;
@@ -81,7 +89,7 @@ static bool heard(void *ctx, const struct l0_event *ev)
 	case L0_EV_EXIT_BEFORE:
 		return heard_before(v, ev);
 	case L0_EV_EPT_WRITE:
-		return pass_on(v, ev, EVENT_EPT_CHANGE);
+		return heard_ept_write(v, ev);
 	case L0_EV_MODE:
 		return pass_on(v, ev, EVENT_MODE);
 	default:

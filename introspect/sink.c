@@ -202,7 +202,7 @@ static bool event_matches(const struct stop *st, const struct event *ev)
 			(st->reason == UINT32_MAX || st->reason == ev->value);
 	case STOP_EPT_CHANGE:
 		return ev->kind == EVENT_EPT_CHANGE &&
-			(st->address == UINT64_MAX || st->address == ev->address);
+			(st->address == UINT64_MAX || !((st->address ^ ev->address) >> ev->size));
 	case STOP_MODE:
 		return ev->kind == EVENT_MODE;
 	default:

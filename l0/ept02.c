@@ -141,7 +141,9 @@ static bool set_entry(void *ctx, uint64_t at, unsigned size, uint64_t old, uint6
 	struct ept02 *e = ctx;
 
 	(void)old; /* one thread: nothing came between */
+	e->setting = true;
 	phys_write(e->phys, hpa(at), &new_value, size); /* ROM keeps its bits */
+	e->setting = false;
 	return true;
 }
 

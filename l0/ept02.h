@@ -35,6 +35,7 @@ struct ept02 {
 	struct phys *phys;
 	unsigned phys_bits;
 	bool exec_only, page1g; /* as offered to L1 */
+	bool setting;           /* A or D of EPT12 is being set: the write is not L1's */
 	uint64_t stamp;
 	struct ept02_root root[EPT02_ROOTS];
 	/* Tells the processors that what they cached through eptp02 is void. */

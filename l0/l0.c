@@ -5,6 +5,7 @@
 #include "base/loop.h"
 #include "base/state.h"
 #include "cpu/fp.h"
+#include "l0/listen.h"
 #include "l0/nested.h"
 #include "l0/outside.h"
 #include "l0/start.h"
@@ -76,6 +77,7 @@ void l0_free(struct l0 *l)
 	if (!l)
 		return;
 	outside_free(l->outside);
+	listen_free(l);
 	nested_free(l->nested);
 	for (unsigned i = 0; i < l->vcpus; i++)
 		vcpu_free(l->vcpu[i].cpu);
@@ -188,6 +190,7 @@ void l0_state(struct l0 *l, struct state *s)
 		for (unsigned i = 0; i < l->vcpus; i++)
 			vcpu_state_changed(l->vcpu[i].cpu);
 		memset(l->over, 0, sizeof(l->over));
+		listen_restart(l);
 	}
 }
 

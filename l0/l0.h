@@ -38,6 +38,7 @@ struct log;
 struct inputs;
 struct loop;
 struct nested;
+struct listen; /* l0/listen.h: what is looked for only while somebody listens */
 struct state_hash;
 
 /* --- What observers are told ------------------------------------------- */
@@ -48,8 +49,10 @@ enum l0_event_kind {
 	L0_EV_WATCH,        /* after an instruction that touched a watched range */
 	L0_EV_VMX_INSN,     /* L1 executed a VMX instruction: `number` = its exit reason */
 	L0_EV_VMCS_WRITE,   /* a VMCS12 field was written: `number` = encoding, old, new */
-	L0_EV_EPT_WRITE,    /* L1 changed an entry of its EPT: `at` = L1-physical, old, new */
-	L0_EV_MODE,         /* the processor switched mode: old, new = CR0/EFER digest (l0/mode) */
+	L0_EV_EPT_WRITE,    /* an entry of EPT12 is about to change: `at` = where it is,
+	                     * L1-physical; `number` = the first L2-physical address that it
+	                     * translates, 2^shift bytes; old, new */
+	L0_EV_MODE,         /* L1 or L2 switched mode: old, new = enum l0_mode */
 	L0_EV_TRIPLE_FAULT, /* of level `level` */
 	L0_EV_INPUT,        /* an entry went into the input log: `number` */
 	L0_EV_STOPPED,      /* l0_run is about to return; `number` = enum l0_why */
@@ -73,9 +76,20 @@ struct l0_verdict {
 /* In an input's target: a plugin put it. */
 #define L0_BY_PLUGIN 0x80000000u
 
+/* What code runs as; the row after a mode's is the same with paging. */
+enum l0_mode {
+	L0_MODE_REAL,
+	L0_MODE_PROT16, L0_MODE_PROT16_PAGED,
+	L0_MODE_PROT32, L0_MODE_PROT32_PAGED,
+	L0_MODE_V86, L0_MODE_V86_PAGED,
+	L0_MODE_COMPAT16, L0_MODE_COMPAT32, L0_MODE_LONG, /* IA-32e, CS.L */
+	L0_MODES
+};
+const char *l0_mode_name(enum l0_mode m);
+
 struct l0_event {
 	enum l0_event_kind kind;
-	uint8_t vcpu, level;
+	uint8_t vcpu, level, shift;
 	uint64_t number, at, old, new_;
 	const struct ring_record *record;        /* L0_EV_RECORD, L0_EV_EXIT_BEFORE */
 	struct l0_verdict *verdict;              /* L0_EV_EXIT_BEFORE; the first to decide fills it */
@@ -168,6 +182,7 @@ struct l0 {
 	struct loop *loop;     /* owned */
 	struct ring ring;
 	struct nested *nested; /* NULL: bare (--l0 none) */
+	struct listen *listen; /* owned */
 
 	/* scheduling; machine state */
 	uint64_t quantum;      /* instructions per turn */

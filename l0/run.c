@@ -4,6 +4,7 @@
 #include "base/input.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "l0/listen.h"
 #include "l0/nested.h"
 #include "machine/machine.h"
 
@@ -329,6 +330,7 @@ enum l0_slice l0_run_slice(struct l0 *l, const struct l0_limits *lim, uint64_t b
 	unsigned skips = 0, idle_turns = 0, still = 0;
 	if (!budget)
 		budget = L0_SLICE;
+	listen_update(l);
 	for (;;) {
 		if (clock_next(l->clock) <= l->clock->now)
 			clock_run(l->clock);

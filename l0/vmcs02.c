@@ -1,4 +1,5 @@
 /* VMCS02: VMCS12 merged with what L0 needs, by the rows of merge.def. */
+#include "l0/listen.h"
 #include "l0/nested.h"
 
 #include "vmx/controls.h"
@@ -71,6 +72,8 @@ static void prepare(struct nested_vcpu *nv, struct merge *m)
 
 	m->proc2 = vmcs_proc2(v12);
 	nv->eptp12 = m->proc2 & PROC2_ENABLE_EPT ? vmcs_get(v12, VMCS_EPT_POINTER) : 0;
+	if (nv->eptp12)
+		listen_ept(n->l, nv->eptp12);
 	if (m->proc2 & PROC2_ENABLE_PML && !(m->proc2 & PROC2_ENABLE_VPID))
 		ept02_retrack(&n->ept02, nv->eptp12);
 	m->eptp = nv->eptp12 ? ept02_pointer(&n->ept02, nv->eptp12) : n->eptp01;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/state.h"
 #include "l0/l0.h"
 #include "tests/lib/l1_machine.h"
 
@@ -62,11 +63,92 @@ static void test_mark_after_kick(void **ctx)
 	count_stops(L2_LOOP, true, 20);
 }
 
+/* --- what is looked for only while somebody listens --- */
+
+struct heard {
+	unsigned n, leaves;
+	struct l0_event ev[64];
+};
+
+static bool hear(void *ctx, const struct l0_event *ev)
+{
+	struct heard *h = ctx;
+	if (h->n < 64)
+		h->ev[h->n] = *ev;
+	h->n++;
+	h->leaves += ev->kind == L0_EV_EPT_WRITE && ev->shift == 12;
+	return false;
+}
+
+static void listen_to(const char *args, unsigned vcpus, enum l0_event_kind kind, struct heard *h)
+{
+	struct l0_observer o = {kind == L0_EV_STOPPED ? 0 : 1u << kind, hear, h};
+	struct l0 *alone = l1_machine(args, vcpus, NULL), *l = l1_machine(args, vcpus, NULL);
+	assert_int_equal(l0_run(alone, NULL).why, L0_POWER_OFF);
+	l0_observe(l, &o);
+	assert_int_equal(l0_run(l, NULL).why, L0_POWER_OFF);
+	assert_int_equal(l->clock->now, alone->clock->now);
+	struct state_hash a = l0_hash(alone), b = l0_hash(l);
+	assert_memory_equal(&a, &b, sizeof a);
+	l0_free(alone);
+	l0_free(l);
+}
+
+/* Each touch of L2 makes L1 take one mapping away and make another. */
+static void test_ept_writes(void **ctx)
+{
+	struct heard h = {0};
+	(void)ctx;
+	listen_to("ept end=off count=30", 1, L0_EV_EPT_WRITE, &h);
+	assert_int_equal(h.leaves, 2 * 30 - 1);
+	assert_int_equal(h.n, h.leaves + 1); /* and the table for the window */
+	assert_int_equal(h.ev[0].shift, 21);
+	assert_int_equal(h.ev[0].number, 0x200000);
+	for (unsigned i = 1; i < h.n; i++) {
+		const struct l0_event *e = &h.ev[i];
+		assert_int_equal(e->level, 1);
+		assert_true(e->number >= 0x200000 && e->number < 0x400000);
+		/* mapped, then taken away as it was, but for A and D */
+		assert_int_equal(e->at, (h.ev[0].new_ & PAGE_MASK) + (e->number >> 12 & 511) * 8);
+		if (i % 2)
+			assert_true(!e->old && (e->new_ & 7) == 7);
+		else
+			assert_int_equal(e->old, h.ev[i - 1].new_);
+	}
+}
+
+static void test_modes(void **ctx)
+{
+	static const uint8_t l2[] = {L0_MODE_PROT16, L0_MODE_PROT32, L0_MODE_COMPAT32, L0_MODE_LONG};
+	struct heard h = {0};
+	(void)ctx;
+	listen_to("modes end=off count=2", 1, L0_EV_MODE, &h);
+	unsigned n = 0;
+	for (unsigned i = 0; i < h.n && i < 64; i++) {
+		assert_int_not_equal(h.ev[i].old, h.ev[i].new_);
+		if (h.ev[i].level == 2 && n < sizeof l2)
+			assert_int_equal(h.ev[i].new_, l2[n++]);
+	}
+	assert_int_equal(n, sizeof l2);
+}
+
+/* Two L2s in turn and an L1 between them switch no mode. */
+static void test_no_modes(void **ctx)
+{
+	struct heard h = {0};
+	(void)ctx;
+	listen_to("pair end=off count=20", 1, L0_EV_MODE, &h);
+	assert_int_equal(h.n, 2); /* L1's own way into 64-bit mode */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mark_before_exit),
 		cmocka_unit_test(test_mark_after_kick),
+		cmocka_unit_test(test_ept_writes),
+		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_no_modes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
