@@ -7,6 +7,8 @@
  */
 #include "introspect/live_machine.h"
 
+#include "vmx/controls.h"
+
 #include "cpu/deliver.h"
 #include "cpu/xsave.h"
 #include "base/input.h"
@@ -189,10 +191,34 @@ static bool from_vmcs12(
 	return false;
 }
 
-static bool saved_l2(const struct nested_vmcs12 *m, enum reg_id id, struct reg_value *out)
+/* MSRs that a level keeps only where its controls load them: without that the
+ * processor's own value goes on. SDM Vol. 3C 26.3.2.1 "Loading Guest Control
+ * Registers, Debug Registers, and MSRs", 27.5.1 "Loading Host Control
+ * Registers, Debug Registers, MSRs". False: the VMCS12 has it. */
+static bool not_switched(const struct nested_vmcs12 *m, const struct vcpu *c, enum reg_id id,
+	bool host, struct reg_value *out)
+{
+	uint64_t entry = vmcs_get(&m->v, VMCS_VM_ENTRY_CONTROLS);
+	uint64_t exit = vmcs_get(&m->v, VMCS_VM_EXIT_CONTROLS);
+	bool long_mode = host ? exit & EXIT_HOST_ADDR_SPACE_SIZE : entry & ENTRY_IA32E_MODE;
+	switch (id) {
+	case R_PAT:
+		return !(host ? exit & EXIT_LOAD_IA32_PAT : entry & ENTRY_LOAD_IA32_PAT) &&
+			put(out, c->msr.pat);
+	case R_EFER:
+		return !(host ? exit & EXIT_LOAD_IA32_EFER : entry & ENTRY_LOAD_IA32_EFER) &&
+			put(out, (c->msr.efer & ~(uint64_t)(EFER_LMA | EFER_LME)) |
+					(long_mode ? EFER_LMA | EFER_LME : 0));
+	default:
+		return false;
+	}
+}
+
+static bool saved_l2(const struct nested_vmcs12 *m, const struct vcpu *c, enum reg_id id,
+	struct reg_value *out)
 {
 	int g = gpr_of(id);
-	if (from_vmcs12(m, id, false, out))
+	if (not_switched(m, c, id, false, out) || from_vmcs12(m, id, false, out))
 		return true;
 	if (g >= 0)
 		return put(out, m->gpr[g]);
@@ -206,12 +232,11 @@ static bool saved_l2(const struct nested_vmcs12 *m, enum reg_id id, struct reg_v
 }
 
 /* What an exit loads, SDM Vol. 3C 27.5 "Loading Host State". */
-static bool saved_l1(const struct nested_vmcs12 *m, enum reg_id id, struct reg_value *out)
+static bool saved_l1(const struct nested_vmcs12 *m, const struct vcpu *c, enum reg_id id,
+	struct reg_value *out)
 {
-	bool long_mode = vmcs_get(&m->v, VMCS_VM_EXIT_CONTROLS) & BIT(9);
-	if (id == R_EFER && !(vmcs_get(&m->v, VMCS_VM_EXIT_CONTROLS) & BIT(21)))
-		return put(out, long_mode ? EFER_LMA | EFER_LME | EFER_NXE | EFER_SCE : 0);
-	if (from_vmcs12(m, id, true, out))
+	bool long_mode = vmcs_get(&m->v, VMCS_VM_EXIT_CONTROLS) & EXIT_HOST_ADDR_SPACE_SIZE;
+	if (not_switched(m, c, id, true, out) || from_vmcs12(m, id, true, out))
 		return true;
 	switch (id) {
 	case R_EFLAGS: return put(out, 2);
@@ -249,7 +274,8 @@ bool live_reg_get(void *ctx, struct place at, enum reg_id id, struct reg_value *
 		return running(live_cpu(v, at.vcpu), at.level, id, out);
 	case PLACE_SAVED: {
 		const struct nested_vmcs12 *m = live_vmcs12(v, at);
-		return m && (at.level == LEVEL_L1 ? saved_l1(m, id, out) : saved_l2(m, id, out));
+		const struct vcpu *c = live_cpu(v, at.vcpu);
+		return m && (at.level == LEVEL_L1 ? saved_l1(m, c, id, out) : saved_l2(m, c, id, out));
 	}
 	default:
 		return false;

@@ -23,6 +23,7 @@ install: $(B)/nestscope $(B)/nestscope.pc man completion
 	install -m 644 plugins/nestscope-plugin.h $(DESTDIR)$(prefix)/include/
 	install -m 644 $(B)/nestscope.pc $(DESTDIR)$(datadir)/pkgconfig/
 	install -m 644 $(B)/guests/l1.elf.64 $(INSTALL_TO)/guests/l1.elf
+	install -m 644 gdbstub/nestscope-gdb.py $(INSTALL_TO)/nestscope-gdb.py
 	cp -r $(filter-out %.c %.h %.def %.mk,$(wildcard plugins/*)) $(INSTALL_TO)/plugins/
 	install -m 644 $(B)/completion/nestscope.bash $(DESTDIR)$(datadir)/bash-completion/completions/nestscope
 	install -m 644 $(B)/completion/nestscope.zsh $(DESTDIR)$(datadir)/zsh/vendor-completions/_nestscope

@@ -97,6 +97,10 @@ static void test_levels_and_registers(void **ctx)
 	assert_true(intro_reg_u64(r.s, l2, R_RIP, &rip));
 	assert_int_equal(rip, intro_last_stop(r.s)->rip);
 	assert_true(intro_reg_u64(r.s, l1, R_CR3, &cr3)); /* HOST_CR3 */
+	/* its controls load no PAT: both levels have the processor's */
+	uint64_t pat;
+	assert_true(intro_reg_u64(r.s, l1, R_PAT, &pat) && pat == 0x0007040600070406);
+	assert_true(intro_reg_u64(r.s, l2, R_PAT, &pat) && pat == 0x0007040600070406);
 	assert_false(intro_reg(r.s, l1, R_RAX, &v));      /* L2's for now */
 	assert_true(intro_reg(r.s, l2, R_XMM0, &v));
 	assert_true(go(r.s)->at.level == 2); /* the next entry: L2 has exited meanwhile */
