@@ -59,6 +59,8 @@ void tlb_invvpid(struct vcpu *c, uint16_t vpid, bool keep_globals);
 void tlb_invvpid_all(struct vcpu *c);
 void tlb_invept(struct vcpu *c, uint64_t eptp);
 void tlb_invept_all(struct vcpu *c);
+/* One linear page in every context, whatever its VPID and PCID. */
+void tlb_flush_linear(struct vcpu *c, struct gva at);
 /* Every cached translation of every context: memory map or A20 changed. */
 void tlb_flush_everything(struct vcpu *c);
 

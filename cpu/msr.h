@@ -5,6 +5,8 @@
 
 #include "cpu/vcpu.h"
 
+#define MSR_EFER 0xc0000080u
+
 /* As RDMSR and WRMSR do without intercepts and privilege; false = #GP(0), and
  * nothing has changed. Unknown ones are logged by number, or read as zero and
  * swallow writes with the ignore-msrs switch. */

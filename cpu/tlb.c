@@ -781,6 +781,13 @@ void tlb_invept_all(struct vcpu *c)
 	tlb_select(c);
 }
 
+void tlb_flush_linear(struct vcpu *c, struct gva at)
+{
+	EACH_CTX(c, x)
+		ctx_flush_page(x, at.v & PAGE_MASK, false);
+	tlb_select(c);
+}
+
 void tlb_flush_everything(struct vcpu *c)
 {
 	struct tlb_pool *p = c->engine->pool;

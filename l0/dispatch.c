@@ -2,6 +2,7 @@
 #include "l0/nested.h"
 
 #include "base/log.h"
+#include "l0/shadow/vcpu.h"
 #include "vmx/controls.h"
 
 #include <assert.h>
@@ -21,7 +22,7 @@ static const struct {
 #undef REFLECT
 };
 
-static bool wants_exception(const struct vmcs *v, const struct vmx_exit *x)
+bool reflect_exception(const struct vmcs *v, const struct vmx_exit *x)
 {
 	uint32_t vector = x->intr_info & INTR_VECTOR, bitmap = vmcs_get(v, VMCS_EXCEPTION_BITMAP);
 	bool set;
@@ -89,7 +90,7 @@ bool reflect_wanted(const struct nested_vcpu *nv, const struct vmx_exit *x)
 	case RULE_PROC2:
 		return vmcs_proc2(v) & rules[reason].bits;
 	case RULE_EXCEPTION:
-		return wants_exception(v, x);
+		return reflect_exception(v, x);
 	case RULE_PORT:
 		return wants_port(nv, v, x->qualification);
 	case RULE_MSR:
@@ -141,6 +142,7 @@ static void exit_l2(struct nested_vcpu *nv)
 {
 	struct vmx_exit x = *vmx_exit_complete(nv->c);
 	enum l0_verdict_action verdict = may_decide(nv) ? verdict_apply(nv, &x, 2) : L0_VERDICT_NONE;
+	enum shadow_exit shadow;
 
 	if (verdict == L0_VERDICT_SWALLOW) {
 		record_tool(nv, &x, 2, nv->c->rip);
@@ -154,7 +156,9 @@ static void exit_l2(struct nested_vcpu *nv)
 		nv->by_tool = false;
 		return;
 	}
-	if (!reflect_wanted(nv, &x) && handle_l2(nv, &x)) {
+	shadow = shadow_on(nv) ? shadow_l2_exit(nv, &x) : SHADOW_EXIT_PASS;
+	if (shadow == SHADOW_EXIT_REENTER || (shadow == SHADOW_EXIT_PASS &&
+			!reflect_wanted(nv, &x) && handle_l2(nv, &x))) {
 		record_l2_handled(nv, &x);
 		vmcs02_reenter(nv, &x);
 		return;
@@ -179,6 +183,8 @@ static void exit_l1(struct nested_vcpu *nv)
 		vmcs01_enter(nv);
 		return;
 	}
+	if (x.reason != EXIT_REASON_EXCEPTION_NMI && x.reason != EXIT_REASON_INVLPG)
+		shadow_lift(nv);
 	step = (fn ? fn : l1_unexpected)(nv, &x);
 	if (step == CPU_EXIT)
 		return;

@@ -7,6 +7,7 @@
 #include "cpu/deliver.h"
 #include "cpu/msr.h"
 #include "cpu/mem.h"
+#include "l0/shadow/vcpu.h"
 #include "vmx/controls.h"
 
 #define DR6_BS BIT(14)
@@ -123,6 +124,8 @@ enum cpu_step l1_cr(struct nested_vcpu *nv, const struct vmx_exit *x)
 		return write_cr0(nv, v);
 	if (type == 0 && cr == 4)
 		return write_cr4(nv, v);
+	if (cr == 3 && shadow_on(nv))
+		return shadow_l1_cr3(nv, x);
 	if (type == 3) { /* LMSW changes the low four bits and cannot clear PE */
 		v = cpu_visible_cr0(c);
 		v = (v & ~UINT64_C(0xe)) | (x->qualification >> 16 & 0xf);

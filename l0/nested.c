@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "cpu/mem.h"
+#include "l0/shadow/vcpu.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,8 @@ static bool init_memory(struct nested *n, struct err *e)
 	if (!ept01_build(&n->ept01, &n->mem, phys, n->l->model.phys_bits) ||
 		!ept02_init(&n->ept02, &n->mem, phys, n->l->model.phys_bits))
 		return err_set(e, ERR_GENERAL, "L0 has too little memory for its EPT tables");
+	if (n->opt->mmu == L0_MMU_SHADOW_ON_SHADOW)
+		shadow_new(n);
 	n->eptp01 = ept_table_eptp(&n->ept01, false);
 	n->ept02.exec_only = n->l1.cap[CAP_EPT_EXEC_ONLY];
 	n->ept02.page1g = n->l1.cap[CAP_EPT_1G];
@@ -92,6 +95,7 @@ void nested_free(struct nested *n)
 		free(n->vcpu[i].shadow12);
 		vmx_detach(n->l->vcpu[i].cpu);
 	}
+	shadow_done(&n->shadow);
 	private_done(&n->mem);
 	free(n->vmcs12);
 	free(n->vcpu);
@@ -104,6 +108,7 @@ void nested_start_vcpu(struct nested_vcpu *nv)
 	struct vcpu *c = nv->c;
 	struct vmcs *v = &nv->vmcs01;
 
+	shadow_forget(nv);
 	if (c->nonroot.on)
 		vmx_leave(c);
 	nv->vmxon = NESTED_NONE;
@@ -127,6 +132,10 @@ void nested_start(struct nested *n)
 	for (unsigned i = 0; i < NESTED_VMCS12S; i++)
 		n->vmcs12[i] = (struct nested_vmcs12){.at = NESTED_NONE, .vcpu = -1};
 	ept02_invalidate_all(&n->ept02);
+	for (unsigned i = 0; i < n->l->vcpus; i++)
+		shadow_forget(&n->vcpu[i]);
+	if (n->opt->mmu == L0_MMU_SHADOW_ON_SHADOW)
+		shadow_reset(&n->shadow);
 	for (unsigned i = 0; i < n->l->vcpus; i++) {
 		n->vcpu[i].cur = NULL;
 		nested_start_vcpu(&n->vcpu[i]);
@@ -136,6 +145,9 @@ void nested_start(struct nested *n)
 /* L1's translations are void: an exit of an L2 without a VPID. */
 void nested_flush_l1(struct nested_vcpu *nv)
 {
+	nv->paging.sync = true;
+	if (shadow_on(nv))
+		shadow_flushed(&nv->n->shadow, &nv->paging.space[0]);
 	if (nv->n->opt->use[L0_USE_VPID])
 		tlb_invvpid(nv->c, (uint16_t)vmcs_get(&nv->vmcs01, VMCS_VIRTUAL_PROCESSOR_ID), false);
 }

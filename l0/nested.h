@@ -8,6 +8,7 @@
  *   nested_insn.c, nested_entry.c   VMX instructions for L1
  *   reflect.c  an exit of L2 becomes one of L1
  *   emulate.c  what L0 completes for L1
+ *   shadow/    paging without EPT (mmu=shadow-on-shadow)
  *
  * Invariant: between calls each vCPU is in VMX non-root operation, on VMCS01
  * (level 1) or VMCS02 (level 2), unless the machine is bare.
@@ -19,6 +20,7 @@
 #include "l0/ept02.h"
 #include "l0/l0.h"
 #include "l0/options.h"
+#include "l0/shadow/paging.h"
 #include "machine/machine.h"
 #include "vmx/vmx.h"
 
@@ -92,6 +94,7 @@ struct nested_vcpu {
 	uint64_t detail;             /* of L1's exit in progress, for the ring: what it is about */
 	bool init_blocked;           /* an INIT waits for VMXOFF */
 	bool by_tool;                /* the exit in progress was swallowed or rewritten */
+	struct shadow_vcpu paging;   /* mmu=shadow-on-shadow */
 };
 
 struct nested {
@@ -102,6 +105,7 @@ struct nested {
 	struct ept_table ept01;
 	uint64_t eptp01;
 	struct ept02 ept02;
+	struct shadow_mmu shadow;    /* mmu=shadow-on-shadow */
 	uint64_t stamp;
 	uint8_t taken[VMCS_FIELDS];  /* fields that a reflection copies from VMCS02 */
 	unsigned takens;
@@ -178,6 +182,8 @@ enum reflect_rule { RULE_ALWAYS, RULE_NEVER, RULE_PIN, RULE_PROC1, RULE_PROC2, R
 	RULE_PORT, RULE_MSR, RULE_CR, RULE_MEMORY, RULE_FUNCTION };
 /* Does L1 want this exit of L2? */
 bool reflect_wanted(const struct nested_vcpu *nv, const struct vmx_exit *x);
+/* The same for an exception or NMI, by these fields. */
+bool reflect_exception(const struct vmcs *v, const struct vmx_exit *x);
 
 /* --- reflect.c */
 void reflect_fields(struct nested *n);
@@ -204,6 +210,7 @@ void nested_completed(struct nested_vcpu *nv, unsigned insn_len);
 void nested_retire(struct nested_vcpu *nv);
 nested_l1_fn l1_cpuid, l1_bare, l1_cr, l1_rdmsr, l1_wrmsr, l1_init, l1_sipi, l1_triple_fault,
 	l1_task_switch, l1_unexpected;
+nested_l1_fn l1_exception, l1_invlpg, l1_invpcid; /* shadow/exits.c */
 /* VMX abort, SDM Vol. 3C 27.7 "VMX Aborts": the indicator into VMCS12, the vCPU
  * into shutdown. */
 void nested_abort(struct nested_vcpu *nv, enum vmx_abort indicator);

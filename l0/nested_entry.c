@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "l0/nested_flags.h"
+#include "l0/shadow/vcpu.h"
 #include "vmx/controls.h"
 
 #include <assert.h>
@@ -102,6 +103,12 @@ static void enter_l2(struct nested_vcpu *nv, const struct vmx_exit *x)
 		entry_failed(nv, x, rip, EXIT_REASON_INVALID_STATE, qualification);
 		return;
 	}
+	if (shadow_on(nv) && !shadow_pdptes_ok(nv, &nv->cur->v)) {
+		keep_failure(nv, x, CHECK_GUEST_PDPTES_IN_MEMORY, 0, EXIT_REASON_INVALID_STATE,
+			ENTRY_QUAL_PDPTE);
+		entry_failed(nv, x, rip, EXIT_REASON_INVALID_STATE, ENTRY_QUAL_PDPTE);
+		return;
+	}
 	vmcs02_merge(nv);
 	shadow = nv->vmcs02.v[VMCS_VMCS_LINK_POINTER] == UINT64_MAX ? NULL : nv->shadow12;
 	nested_retire(nv);
@@ -109,6 +116,7 @@ static void enter_l2(struct nested_vcpu *nv, const struct vmx_exit *x)
 	switch (r) {
 	case VMX_ENTERED:
 	case VMX_ENTERED_EXIT:
+		shadow_entered(nv);
 		if (nv->init_blocked) { /* held back in L1's root operation */
 			nv->init_blocked = false;
 			vcpu_pend(c, PEND_INIT);
@@ -119,6 +127,8 @@ static void enter_l2(struct nested_vcpu *nv, const struct vmx_exit *x)
 		struct vmx_exit f = vmx_of(c)->exit;
 		keep_failure(nv, x, failed, 0, f.reason & 0xffff, f.qualification);
 		nv->merged = false;
+		if (r == VMX_FAIL_MSR_LOAD) /* L2's state is in the vCPU already */
+			shadow_drop_l2(nv);
 		entry_failed(nv, x, rip, f.reason & 0xffff, f.qualification);
 		return;
 	}

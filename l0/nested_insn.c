@@ -7,6 +7,7 @@
 #include "vmx/controls.h"
 
 #include "l0/nested_flags.h"
+#include "l0/shadow/vcpu.h"
 
 /* What every VMX instruction but VMXON asks first. */
 enum cpu_step l1_permitted(struct nested_vcpu *nv)
@@ -311,6 +312,8 @@ enum cpu_step l1_invvpid(struct nested_vcpu *nv, const struct vmx_exit *x)
 	if (type > 3 || !(cap >> 40 & BIT(type)) || d[0] >> 16 || (type != 2 && !vpid) ||
 		(type == 0 && !canonical(d[1])))
 		return vm_fail(nv, INSN_ERROR_INVEPT_INVVPID_INVALID_OPERAND);
+	if (shadow_on(nv))
+		shadow_flushed(&nv->n->shadow, &nv->paging.space[1]);
 	if (type == 0)
 		tlb_invvpid_page(nv->c, vpid, gva(d[1]));
 	else if (type == 2)

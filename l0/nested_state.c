@@ -8,6 +8,7 @@
 #include "l0/nested.h"
 
 #include "base/state.h"
+#include "l0/shadow/vcpu.h"
 
 static void writer_state(struct nested_writer *w, struct state *s)
 {
@@ -109,6 +110,8 @@ static void vcpu_part(struct nested_vcpu *nv, struct state *s)
 			nv->shadow12 = xalloc(sizeof(*nv->shadow12));
 		vmcs_state(nv->shadow12, s);
 	}
+	if (shadow_on(nv) && state_bookkeeping(s))
+		shadow_vcpu_state(&nv->paging, s);
 	if (state_mode(s) == STATE_LOAD)
 		nv->cur = vmcs12_find(nv->n, cur);
 }
@@ -119,6 +122,8 @@ void nested_state(struct nested *n, struct state *s)
 	if (state_bookkeeping(s)) {
 		private_state(&n->mem, s);
 		ept02_state(&n->ept02, s);
+		if (n->opt->mmu == L0_MMU_SHADOW_ON_SHADOW)
+			shadow_state(&n->shadow, s);
 		state_u64(s, &n->stamp);
 	} else {
 		for (unsigned i = 0; i < n->l->vcpus; i++)

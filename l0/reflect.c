@@ -1,6 +1,7 @@
 /* An exit of L2 becomes one of L1, as if the processor had done it. */
 #include "l0/nested.h"
 
+#include "l0/shadow/vcpu.h"
 #include "vmx/controls.h"
 
 #include <string.h>
@@ -29,9 +30,12 @@ static void take_guest_state(struct nested_vcpu *nv)
 	const struct nested *n = nv->n;
 	uint64_t *to = nv->cur->v.v;
 	const uint64_t *from = nv->vmcs02.v;
+	uint64_t efer = to[VMCS_GUEST_IA32_EFER];
 
 	for (unsigned i = 0; i < n->takens; i++)
 		to[n->taken[i]] = from[n->taken[i]];
+	if (shadow_on(nv))
+		shadow_take(nv, efer);
 	if (nv->eptp12)
 		memcpy(&to[VMCS_GUEST_PDPTR0], &from[VMCS_GUEST_PDPTR0], 4 * sizeof(*to));
 	/* the entry control follows the mode, SDM Vol. 3C 27.2 */
@@ -119,6 +123,7 @@ void reflect(struct nested_vcpu *nv, const struct vmx_exit *x)
 	const struct vmcs *v = &nv->cur->v;
 	bool stored;
 
+	shadow_lift(nv);
 	take_guest_state(nv);
 	take_exit_information(nv, x);
 	keep_registers(nv);

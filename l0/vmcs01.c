@@ -2,6 +2,8 @@
 #include "l0/nested.h"
 
 #include "base/log.h"
+#include "cpu/msr.h"
+#include "l0/shadow/vcpu.h"
 #include "vmx/controls.h"
 
 #include <assert.h>
@@ -24,7 +26,8 @@ static void set_controls(struct nested_vcpu *nv)
 #define VMCS01(g, name, when, why) group[GROUP_##g] |= (when) ? g##_##name : 0;
 #include "l0/vmcs01.def"
 #undef VMCS01
-	/* CR3 accesses and INVLPG are L1's own: off by the TRUE MSR */
+	/* CR3 accesses and INVLPG are L1's own, unless a row says otherwise: off by
+	 * the TRUE MSR */
 	for (unsigned g = 0; g < GROUP_COUNT; g++)
 		if (vmcs_get(&nv->vmcs01, vmx_control_groups[g].field) != group[g])
 			vmcs_set(&nv->vmcs01, vmx_control_groups[g].field, group[g]);
@@ -32,6 +35,10 @@ static void set_controls(struct nested_vcpu *nv)
 
 static void intercept_msr(uint8_t *bitmap, uint32_t msr)
 {
+	if (msr >= 0xc0000000) {
+		msr &= 0x1fff;
+		bitmap += 1024;
+	}
 	bitmap[msr >> 3] |= 1 << (msr & 7);          /* read */
 	bitmap[2048 + (msr >> 3)] |= 1 << (msr & 7); /* write */
 }
@@ -88,6 +95,10 @@ bool vmcs01_init(struct nested_vcpu *nv)
 		return false;
 	for (uint32_t msr = MSR_VMX_BASIC; msr <= MSR_VMX_LAST; msr++)
 		intercept_msr(private_host(mem, nv->msr_bitmap01), msr);
+	if (shadow_on(nv)) {
+		intercept_msr(private_host(mem, nv->msr_bitmap01), MSR_EFER);
+		vmcs_set(v, VMCS_EXCEPTION_BITMAP, BIT(VEC_PF));
+	}
 	fill_shadow_bitmaps(nv);
 	set_controls(nv);
 	vmcs_set(v, VMCS_MSR_BITMAP, nv->msr_bitmap01);
@@ -127,6 +138,7 @@ void vmcs01_enter(struct nested_vcpu *nv)
 	int failed = -1;
 	enum vmx_entry r;
 
+	shadow_lower(nv);
 	if (vmcs_get(&nv->vmcs01, VMCS_VMCS_LINK_POINTER) != UINT64_MAX)
 		shadow = &nv->shadow;
 	vmx_save_guest_state(nv->c, &nv->vmcs01);

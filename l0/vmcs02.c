@@ -2,6 +2,8 @@
 #include "l0/listen.h"
 #include "l0/nested.h"
 
+#include "cpu/msr.h"
+#include "l0/shadow/vcpu.h"
 #include "vmx/controls.h"
 
 #include <assert.h>
@@ -10,6 +12,7 @@
 /* The values that the rows take. */
 struct merge {
 	uint32_t proc2;
+	bool ept;
 	uint64_t eptp, vpid, msr_bitmap, link, tsc_offset, pdpte[4];
 };
 
@@ -35,14 +38,15 @@ static uint64_t merge_msr_bitmap(struct nested_vcpu *nv, const struct vmcs *v12)
 	struct private_mem *mem = &nv->n->mem;
 	uint64_t *out = private_host(mem, nv->msr_bitmap02);
 	const uint64_t *mine = private_host(mem, nv->msr_bitmap01);
-	static const uint16_t words[] = {MSR_VMX_BASIC / 64, 256 + MSR_VMX_BASIC / 64};
+	static const uint16_t words[] = {MSR_VMX_BASIC / 64, 256 + MSR_VMX_BASIC / 64,
+		128 + (MSR_EFER & 0x1fff) / 64, 384 + (MSR_EFER & 0x1fff) / 64};
 
 	if (!(vmcs_get(v12, VMCS_CPU_BASED_VM_EXEC_CONTROL) & PROC1_USE_MSR_BITMAPS))
 		return 0;
 	if (!phys_read(&nv->n->l->machine->phys, hpa(vmcs_get(v12, VMCS_MSR_BITMAP)), out,
 		    PAGE_SIZE))
 		memset(out, 0xff, PAGE_SIZE);
-	for (unsigned i = 0; i < 2; i++) /* all of L0's MSRs are in one word */
+	for (unsigned i = 0; i < 4; i++) /* IA32_VMX_* share a word, IA32_EFER has another */
 		out[words[i]] |= mine[words[i]];
 	return nv->msr_bitmap02;
 }
@@ -76,7 +80,8 @@ static void prepare(struct nested_vcpu *nv, struct merge *m)
 		listen_ept(n->l, nv->eptp12);
 	if (m->proc2 & PROC2_ENABLE_PML && !(m->proc2 & PROC2_ENABLE_VPID))
 		ept02_retrack(&n->ept02, nv->eptp12);
-	m->eptp = nv->eptp12 ? ept02_pointer(&n->ept02, nv->eptp12) : n->eptp01;
+	m->ept = !shadow_on(nv);
+	m->eptp = nv->eptp12 ? ept02_pointer(&n->ept02, nv->eptp12) : m->ept ? n->eptp01 : 0;
 	m->vpid = m->proc2 & PROC2_ENABLE_VPID && n->opt->use[L0_USE_VPID] ?
 		vmcs_get(v12, VMCS_VIRTUAL_PROCESSOR_ID) : 0;
 	m->msr_bitmap = merge_msr_bitmap(nv, v12);
@@ -98,6 +103,8 @@ void vmcs02_merge(struct nested_vcpu *nv)
 	v[VMCS_##f] = (v[VMCS_##f] & ~(uint64_t)(mask)) | ((uint64_t)(value) & (mask));
 #include "l0/merge.def"
 #undef MERGE
+	if (shadow_on(nv))
+		shadow_merge(nv, &nv->vmcs02, m->vpid);
 	nv->vmcs02.dirty |= dirty;
 	nv->merged = true;
 }

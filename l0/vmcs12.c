@@ -1,6 +1,8 @@
 /* The VMCSs of L1: cache, write-back, last writers, the shadow VMCS. */
 #include "l0/nested.h"
 
+#include "l0/shadow/vcpu.h"
+
 #include <string.h>
 
 struct nested_vmcs12 *vmcs12_find(const struct nested *n, uint64_t at)
@@ -107,7 +109,7 @@ static struct nested_writer writer_now(
 {
 	return (struct nested_writer){.at = l0_position(nv->n->l),
 		.rip = nv->c->rip,
-		.cr3 = nv->c->cr3,
+		.cr3 = shadow_regs_of(nv, 1).cr3,
 		.vcpu = (uint8_t)nv->c->id,
 		.kind = kind};
 }
