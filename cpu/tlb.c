@@ -37,7 +37,8 @@ struct tlb_ctx {
 	uint64_t used;
 	uint32_t gen_all, gen_local; /* of global entries; of the others */
 	uint64_t rules;      /* WP, SMEP... that the views were filled under */
-	uint64_t large_seen[8]; /* bloom filter of the 2M regions with parts of large pages */
+	uint64_t large_seen[8]; /* bloom filter of the 4M regions with parts of large pages */
+	bool huge_seen;         /* a part of a 1G page was seen */
 	uint64_t code_seen[8]; /* bloom filter of pages with fetch translations since gen moved */
 	struct deep deep[TLB_DEEP];
 	struct tlb view[TLB_FLAVOURS];
@@ -110,6 +111,7 @@ static void ctx_flush(struct tlb_ctx *x, bool globals_too)
 {
 	if (globals_too) {
 		x->gen_all++;
+		x->huge_seen = false;
 		for (unsigned i = 0; i < 8; i++)
 			x->large_seen[i] = 0;
 	}
@@ -117,14 +119,22 @@ static void ctx_flush(struct tlb_ctx *x, bool globals_too)
 	ctx_clear_views(x);
 }
 
-/* All parts of the large page that holds `page`; false when it is not one. */
+#define LARGE_SHIFT 22 /* the largest page but 1G ones */
+#define LARGE_PARTS (1u << (LARGE_SHIFT - PAGE_SHIFT))
+
+/* All parts of the large page that holds `page`; false when it is not one. Parts
+ * of one page are neighbours in the table. */
 static bool ctx_flush_large(struct tlb_ctx *x, uint64_t page, bool only_global)
 {
-	unsigned b = bloom(page >> 21 << 12);
+	unsigned b = bloom(page >> LARGE_SHIFT << 12), first = 0, count = TLB_DEEP;
 	bool any = false;
-	if (!(x->large_seen[b >> 6] >> (b & 63) & 1))
-		return false;
-	for (unsigned i = 0; i < TLB_DEEP; i++) {
+	if (!x->huge_seen) {
+		if (!(x->large_seen[b >> 6] >> (b & 63) & 1))
+			return false;
+		first = (page >> PAGE_SHIFT) & (TLB_DEEP - 1) & ~(LARGE_PARTS - 1);
+		count = LARGE_PARTS;
+	}
+	for (unsigned i = first; i < first + count; i++) {
 		struct deep *d = &x->deep[i];
 		if (d->shift <= 12 || (d->tag ^ page) >> d->shift || (only_global && !d->global))
 			continue;
@@ -558,8 +568,9 @@ static enum cpu_step deep_fill(struct vcpu *c, uint64_t at, enum tlb_want want, 
 	d->dirty = r.dirty;
 	d->shift = (uint8_t)r.page_shift;
 	if (d->shift > 12) {
-		unsigned b = bloom(at >> 21 << 12);
+		unsigned b = bloom(at >> LARGE_SHIFT << 12);
 		x->large_seen[b >> 6] |= BIT(b & 63);
+		x->huge_seen |= d->shift > LARGE_SHIFT;
 	}
 	d->global = r.global && (c->cr4 & CR4_PGE);
 	d->gen = d->global ? x->gen_all : x->gen_local;

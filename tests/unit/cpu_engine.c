@@ -1,5 +1,6 @@
 /* The engine on a bare processor: counts, faults, self-modifying code, marks,
  * watches, steps. Code is given as bytes with its assembly beside it. */
+#include "cpu/mem.h"
 #include "tests/lib/bare_cpu.h"
 
 #include <setjmp.h>
@@ -314,6 +315,33 @@ static void real_mode_wraps_and_limits(void **state)
 	assert_int_equal(b->c->retired, 5 + 3 + 1);
 }
 
+/* INVLPG of one part of a large page drops the others too. */
+static void large_pages_go_as_a_whole(void **state)
+{
+	struct bare *b = *state;
+	static const struct {
+		uint64_t entry, value;
+		uint8_t other; /* bits 23:16 of the other part's address */
+	} size[] = {{BARE_TABLES + 0x1000 + 8, 0x83, 0x72}, /* 1G at 40000000h */
+		{BARE_TABLES + 0x3000, 0x83, 0x12}};        /* 2M there */
+
+	for (unsigned n = 0; n < 2; n++) {
+		bare_put64(b, BARE_TABLES + 0x1000 + 8, (BARE_TABLES + 0x3000) | 3);
+		bare_put64(b, size[n].entry, size[n].value);
+		tlb_flush_all(b->c);
+		/* mov eax, [40001000h]; mov qword [entry], 0; invlpg [other part];
+		 * mov eax, [40001000h] */
+		uint8_t code[] = {0x8b, 0x04, 0x25, 0, 0x10, 0, 0x40, 0x48, 0xc7, 0x04, 0x25,
+			(uint8_t)size[n].entry, (uint8_t)(size[n].entry >> 8), 0, 0, 0, 0, 0, 0, 0x0f, 0x01,
+			0x3c, 0x25, 0, 0x30, size[n].other, 0x40, 0x8b, 0x04, 0x25, 0, 0x10, 0, 0x40, 0xf4};
+		bare_code(b, code, sizeof code);
+		b->c->gpr[RSP] = BARE_STACK;
+		assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+		assert_int_equal(b->c->rip, BARE_TRAPS + 16 * VEC_PF + 1);
+		assert_int_equal(b->c->cr2, 0x40001000);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,7 +351,7 @@ int main(void)
 		T(code_that_patches_its_block), T(marks_stop_before), T(ten_thousand_marks), T(watches_stop_after),
 		T(trap_flag_steps), T(counts_each_repetition), T(unknown_opcode),
 		T(real_mode_wraps_and_limits), T(calls_and_frames), T(tracing_changes_nothing),
-		T(steps_do_not_follow_branches),
+		T(steps_do_not_follow_branches), T(large_pages_go_as_a_whole),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
