@@ -217,9 +217,16 @@ uint64_t inputs_next(const struct inputs *in)
 	return in->next < in->plays ? in->play[in->next].at.clock : CLOCK_NEVER;
 }
 
-void inputs_run(struct inputs *in)
+bool inputs_due(const struct inputs *in)
 {
-	while (inputs_next(in) <= in->clock->now) {
+	uint64_t next = inputs_next(in);
+	return next < in->clock->now ||
+	       (next == in->clock->now && in->play[in->next].at.ordinal <= in->clock->ordinal);
+}
+
+void inputs_run(struct inputs *in, bool late)
+{
+	while (inputs_due(in) || (late && inputs_next(in) <= in->clock->now)) {
 		const struct input *x = &in->play[in->next++];
 		deliver(in, x->kind, x->target, x->data, x->len);
 	}

@@ -74,8 +74,11 @@ bool inputs_save(const struct inputs *in, const char *path, struct err *e);
 bool inputs_play(struct inputs *in, const char *path, struct err *e);
 
 /* While playing: the clock of the next entry (CLOCK_NEVER when none is
- * left), and the delivery of all that are due. */
+ * left); whether it is due: its clock is past, or is the present one after as
+ * many events as when it was recorded; and the delivery of all that are due.
+ * late: also those that still wait for an event of this clock. */
 uint64_t inputs_next(const struct inputs *in);
-void inputs_run(struct inputs *in);
+bool inputs_due(const struct inputs *in);
+void inputs_run(struct inputs *in, bool late);
 
 #endif

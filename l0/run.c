@@ -88,8 +88,8 @@ static uint64_t distance(const struct l0 *l, const struct l0_limits *lim, uint64
 {
 	uint64_t next = inputs_next(l->inputs), n = budget;
 	at_most(&n, l->turn_left);
-	if (next != CLOCK_NEVER)
-		at_most(&n, next - l->clock->now);
+	if (next != CLOCK_NEVER) /* one that waits for an event of this clock: an exit comes */
+		at_most(&n, next > l->clock->now ? next - l->clock->now : 1);
 	if (lim && lim->clock)
 		at_most(&n, lim->clock - l->clock->now);
 	if (lim && lim->retired)
@@ -334,8 +334,8 @@ enum l0_slice l0_run_slice(struct l0 *l, const struct l0_limits *lim, uint64_t b
 	for (;;) {
 		if (clock_next(l->clock) <= l->clock->now)
 			clock_run(l->clock);
-		if (inputs_next(l->inputs) <= l->clock->now)
-			inputs_run(l->inputs);
+		if (inputs_due(l->inputs))
+			inputs_run(l->inputs, false);
 		power(l, lim);
 		if (take_stop(l, lim, out))
 			return L0_SLICE_STOP;
@@ -352,6 +352,10 @@ enum l0_slice l0_run_slice(struct l0 *l, const struct l0_limits *lim, uint64_t b
 			continue;
 		}
 		idle_turns = 0;
+		if (inputs_next(l->inputs) <= l->clock->now) {
+			inputs_run(l->inputs, true); /* no event of this clock comes any more */
+			continue;
+		}
 		enum l0_slice r = idle(l, lim, wake);
 		if (r != L0_SLICE_MORE || ++skips == 64)
 			return r;

@@ -58,7 +58,7 @@ static void test_play_back(void **ctx)
 	assert_false(input_put(in, INPUT_SERIAL, 0, "x", 1));
 	while (inputs_next(in) != CLOCK_NEVER) {
 		clock_skip(&d, inputs_next(in));
-		inputs_run(in);
+		inputs_run(in, false);
 	}
 	assert_string_equal(t.seen.data, u.seen.data);
 	assert_int_equal(inputs_count(in), 3);
