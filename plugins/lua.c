@@ -38,7 +38,10 @@ static void tick(lua_State *L, lua_Debug *ar)
 		lh->over = true;
 	}
 	lua_sethook(L, tick, LUA_MASKCOUNT, 1);
-	luaL_error(L, "more than %I instructions in one callback", (LUAI_UACINT)lh->instructions_max);
+	luaL_where(L, 0); /* the line that runs */
+	lua_pushfstring(L, "more than %I instructions in one callback", (LUAI_UACINT)lh->instructions_max);
+	lua_concat(L, 2);
+	lua_error(L);
 }
 
 bool lua_host_call(struct lua_host *lh, int args, int results)
