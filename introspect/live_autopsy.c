@@ -194,7 +194,7 @@ static void control_rows(const struct vmx_caps *caps, cap_fn *fn, void *ctx)
 bool live_caps(void *ctx, const char *model, cap_fn *fn, void *fn_ctx, struct err *e)
 {
 	struct live *v = ctx;
-	struct vmx_caps other;
+	struct vmx_caps other = {0};
 	struct cpu_model m;
 	bool cap[CAP_COUNT];
 	const struct vmx_caps *caps;
