@@ -6,6 +6,7 @@
 #   make lint       layers, headers, formats, engine boundary, manual pages
 #   make man        the manual pages; make completion: for bash, zsh, fish
 #   make check-linux the stock Debian kernels as well
+#   make asan       a part of the suites under AddressSanitizer and UBSan
 #   make install    with prefix and DESTDIR; make deb: build/nestscope_VERSION_ARCH.deb
 #   make check-fresh (root) all of it in a fresh Debian by debootstrap
 #   make help       the other targets
@@ -40,7 +41,9 @@ LIBS    := -lZydis -lZycore -lncursesw -lvterm -lreadline -lelf -ldwarf -llua5.4
 
 CFLAGS_release := -O2 -g
 CFLAGS_debug   := -O0 -g
-CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# A guest's accesses, and code that is generated, keep to no alignment.
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined \
+	-fno-omit-frame-pointer
 CFLAGS_cov     := -O0 -g --coverage
 CFLAGS_fuzz    := $(CFLAGS_asan) -fsanitize=fuzzer-no-link -Wno-ignored-attributes
 LDFLAGS_asan   := -fsanitize=address,undefined
@@ -105,6 +108,11 @@ check-linux: packages-linux
 	@$(MAKE) -s -j2 all
 	@B=$(B) MODE=$(MODE) tests/run-suites tests/check-linux.list
 
+# A part of the suites under AddressSanitizer and UBSan.
+asan: packages-test
+	@$(MAKE) -s -j2 MODE=asan all
+	@B=build/asan MODE=asan tests/run-suites tests/asan.list
+
 # The built-in L1 and L2: the TUI at a terminal, else a tour in text.
 demo:
 	@tools/packages build
@@ -126,6 +134,6 @@ clean:
 help:
 	@sed -n 's/^#  *\(make .*\)/\1/p' Makefile
 
-.PHONY: all demo unit lint check check-linux packages-test packages-linux clean help
+.PHONY: all asan demo unit lint check check-linux packages-test packages-linux clean help
 .DELETE_ON_ERROR:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -74,7 +74,8 @@ struct native_ctx *native_init(void)
 	struct native_ctx *c = map_at(ORACLE_CTX, 0x2000);
 	uint8_t *stub = map_at(ORACLE_CTX + 0x10000, 0x1000);
 	uint32_t exit_at = (uint32_t)ORACLE_CTX + 144;
-	stack_t ss = {.ss_sp = malloc(65536), .ss_size = 65536};
+	static uint8_t stack[65536];
+	stack_t ss = {.ss_sp = stack, .ss_size = sizeof stack};
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 	map_at(ORACLE_AT, ORACLE_SIZE);
 	memcpy(stub, "\xff\x24\x25", 3); /* jmp [exit] */

@@ -123,7 +123,8 @@ static void native_init(void)
 {
 	static const int sigs[] = {SIGSEGV, SIGFPE, SIGILL, SIGBUS, SIGTRAP};
 	struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-	stack_t ss = {.ss_size = 65536, .ss_sp = malloc(65536)};
+	static uint8_t stack[65536];
+	stack_t ss = {.ss_size = sizeof stack, .ss_sp = stack};
 
 	map_at(DATA, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE);
 	map_at(CODE, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC);

@@ -23,7 +23,7 @@ static void defaults_offer_everything(void **state)
 static void cap_ept_off_withdraws_what_needs_it(void **state)
 {
 	struct l0_options o;
-	struct vmx_caps caps;
+	struct vmx_caps caps = {0};
 
 	(void)state;
 	assert_true(l0_options_parse(&o, "cap.ept=off", NULL));
