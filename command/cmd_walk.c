@@ -74,6 +74,12 @@ static void tree(struct output *o, const struct intro_walk *w, const char *title
 			": not filled for this access yet" : w->ept02_differs ? ": DIFFERS" : ": agrees");
 		stage(o, 2, w, &w->ept02);
 	}
+	if (w->shadow.done) {
+		out_node(o, 1, "shadow tables, what the processor walks, root 0x%llx%s",
+			(unsigned long long)w->shadow.root.root, w->shadow.status != WALK_OK ?
+			": not filled for this access yet" : w->shadow_differs ? ": DIFFER" : ": agree");
+		stage(o, 2, w, &w->shadow);
+	}
 }
 
 static void outcome(struct output *o, const struct intro_walk *w)

@@ -150,6 +150,8 @@ static bool root(void *ctx, struct place at, enum walk_table table, struct walk_
 	case TABLE_EPT12:
 		out->root = *fake_field(f, INTRO_VMCS12, "EPT_POINTER");
 		return at.level == 2;
+	case TABLE_SHADOW:
+		return false;
 	default:
 		out->root = (PHYS_PRIVATE + 0x4000) | 0x1e;
 		out->phys_bits = 46;

@@ -1,6 +1,7 @@
 /* Entry autopsy and capabilities of the live machine, from vmx/'s rows. */
 #include "introspect/live_machine.h"
 
+#include "l0/shadow/vcpu.h"
 #include "vmx/controls.h"
 
 #include <stdio.h>
@@ -81,7 +82,7 @@ static bool live_now(struct live *v, struct nested_vcpu *nv, struct autopsy *out
 	out->kind = out->findings ? AUTOPSY_ENTRY_FAIL : AUTOPSY_CLEAN;
 	out->instruction = "the next VM entry";
 	out->rip = nv->c->rip;
-	out->cr3 = nv->c->cr3;
+	out->cr3 = shadow_regs_of(nv, nv->l0v->level).cr3;
 	out->position = l0_position(v->l);
 	if (out->findings) {
 		/* by the class of the first row that fails: SDM 26.2, 26.3 */

@@ -2,6 +2,7 @@
 #include "introspect/live_machine.h"
 
 #include "base/input.h"
+#include "l0/shadow/vcpu.h"
 #include "vmx/controls.h"
 
 #include <string.h>
@@ -42,6 +43,22 @@ static struct paging from_vcpu(const struct vcpu *c)
 {
 	struct paging p = {c->cr0, c->cr3, c->cr4, c->msr.efer, c->rflags, {0}, c->pkru, true};
 	memcpy(p.pdpte, c->pdpte, sizeof p.pdpte);
+	return p;
+}
+
+/* On shadow tables the processor holds other registers than the guest. */
+static struct paging from_running(struct live *v, unsigned vcpu)
+{
+	const struct nested_vcpu *nv = live_nested(v, vcpu);
+	struct paging p = from_vcpu(live_cpu(v, vcpu));
+	if (!nv || !shadow_on(nv))
+		return p;
+	struct shadow_regs r = shadow_regs_of(nv, nv->l0v->level);
+	p.cr0 = r.cr0;
+	p.cr3 = r.cr3;
+	p.cr4 = r.cr4;
+	p.efer = r.efer;
+	memcpy(p.pdpte, r.pdpte, sizeof p.pdpte);
 	return p;
 }
 
@@ -90,7 +107,7 @@ static bool guest_tables(struct live *v, struct place at, struct walk_root *out)
 	const struct nested_vmcs12 *m = live_vmcs12(v, at);
 	struct paging p;
 	if (st == PLACE_RUNNING)
-		p = from_vcpu(live_cpu(v, at.vcpu));
+		p = from_running(v, at.vcpu);
 	else if (st == PLACE_SAVED && m)
 		p = at.level == LEVEL_L1 ? from_host_state(&m->v) : from_guest_state(&m->v);
 	else
@@ -113,12 +130,37 @@ static bool ept02_of(struct live *v, uint64_t eptp12, bool mbec, struct walk_roo
 	return false;
 }
 
+/* What the processor walks for this level, or walked when it last ran. */
+static bool shadow_tables(struct live *v, struct place at, struct walk_root *out)
+{
+	const struct nested_vcpu *nv = live_nested(v, at.vcpu);
+	unsigned level = at.level >= LEVEL_L2 ? 2 : 1;
+	if (!shadow_on(nv) || live_place_state(v, at) == PLACE_NONE ||
+		(level == 2 && live_vmcs12(v, at) != nv->cur))
+		return false;
+	struct shadow_regs r = nv->l0v->level == level ? shadow_regs_of(nv, level) :
+		nv->paging.regs[level == 2];
+	struct shadow_regs hw = shadow_hardware(&v->n->shadow, &nv->paging.space[level == 2], &r);
+	if (!nv->paging.space[level == 2].roots)
+		return false;
+	struct paging p = {hw.cr0, hw.cr3, hw.cr4, hw.efer, live_cpu(v, at.vcpu)->rflags, {0},
+		live_cpu(v, at.vcpu)->pkru, true};
+	memcpy(p.pdpte, hw.pdpte, sizeof p.pdpte);
+	guest_root(v, at, &p, out);
+	out->phys_bits = v->n->hw.phys_bits;
+	return true;
+}
+
 bool live_root(void *ctx, struct place at, enum walk_table table, struct walk_root *out)
 {
 	struct live *v = ctx;
 	if (table == TABLE_GUEST)
 		return guest_tables(v, at, out);
 	if (!v->n)
+		return false;
+	if (table == TABLE_SHADOW)
+		return shadow_tables(v, at, out);
+	if (table == TABLE_EPT01 && !v->l->options.use[L0_USE_EPT])
 		return false;
 	if (table == TABLE_EPT01) {
 		*out = (struct walk_root){.format = WALK_EPT, .root = v->n->eptp01, .phys_bits = 46,

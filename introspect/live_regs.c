@@ -12,6 +12,7 @@
 #include "cpu/deliver.h"
 #include "cpu/xsave.h"
 #include "base/input.h"
+#include "l0/shadow/vcpu.h"
 
 #include <string.h>
 
@@ -134,6 +135,22 @@ static uint16_t full_tags(const uint8_t *area)
 		out |= (uint16_t)(tag << 2 * phys);
 	}
 	return out;
+}
+
+/* Registers that shadow paging keeps for the guest, while the processor holds
+ * others. */
+static bool shadowed(const struct nested_vcpu *nv, enum reg_id id, uint64_t *out)
+{
+	if (!nv || !shadow_on(nv))
+		return false;
+	struct shadow_regs r = shadow_regs_of(nv, nv->l0v->level);
+	switch (id) {
+	case R_CR3: *out = r.cr3; return true;
+	case R_EFER: *out = r.efer; return true;
+	case R_CR0: *out = r.cr0; return nv->l0v->level == 2;
+	case R_CR4: *out = r.cr4; return nv->l0v->level == 2;
+	default: return false;
+	}
 }
 
 static bool running(struct vcpu *c, unsigned level, enum reg_id id, struct reg_value *out)
@@ -269,8 +286,11 @@ bool live_reg_get(void *ctx, struct place at, enum reg_id id, struct reg_value *
 	struct live *v = ctx;
 	if (id == R_EXIT_REASON || id == R_EXIT_QUALIFICATION || id == R_EPTP)
 		return vmx_view(v, at, id, out);
+	uint64_t own;
 	switch (live_place_state(v, at)) {
 	case PLACE_RUNNING:
+		if (shadowed(live_nested(v, at.vcpu), id, &own))
+			return put(out, own);
 		return running(live_cpu(v, at.vcpu), at.level, id, out);
 	case PLACE_SAVED: {
 		const struct nested_vmcs12 *m = live_vmcs12(v, at);
@@ -353,6 +373,22 @@ static void apply_saved(struct live *v, struct nested_vmcs12 *m, enum reg_id id,
 		m->gpr[g] = value;
 }
 
+/* CR3 and IA32_EFER of a guest on shadow tables: other tables follow. */
+static bool apply_shadowed(struct nested_vcpu *nv, enum reg_id id, const uint8_t *bytes)
+{
+	uint64_t value;
+	if (!nv || !shadow_on(nv) || (id != R_CR3 && id != R_EFER))
+		return false;
+	struct shadow_regs r = shadow_regs_of(nv, nv->l0v->level);
+	memcpy(&value, bytes, 8);
+	if (id == R_CR3)
+		r.cr3 = value;
+	else
+		r.efer = (value & (EFER_SCE | EFER_NXE)) | (r.efer & (EFER_LME | EFER_LMA));
+	shadow_write(nv, &r);
+	return true;
+}
+
 /* Who put an input: the bit leaves its target. */
 static enum nested_writer_kind taken(uint32_t *target)
 {
@@ -378,7 +414,8 @@ static void input_register(void *ctx, uint32_t target, const uint8_t *data, uint
 	if (in.reg >= R_COUNT)
 		return;
 	if (live_place_state(v, at) == PLACE_RUNNING) {
-		apply_running(live_cpu(v, target), in.reg, in.bytes);
+		if (!apply_shadowed(live_nested(v, target), in.reg, in.bytes))
+			apply_running(live_cpu(v, target), in.reg, in.bytes);
 	} else if (in.level >= LEVEL_L2) {
 		struct nested_vmcs12 *m = live_vmcs12(v, at);
 		uint64_t value;

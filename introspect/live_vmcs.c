@@ -119,7 +119,7 @@ bool live_vmcs_origin(void *ctx, struct place at, uint32_t encoding, struct intr
 		return false;
 	*out = (struct intro_vmcs_origin){.rule = "as L1 wrote it in VMCS12"};
 	for (unsigned bit = 0; bit < 8 * vmcs_bytes((enum vmcs_field)f); bit++) {
-		switch (vmcs02_origin((enum vmcs_field)f, bit, &why)) {
+		switch (vmcs02_origin(nv, (enum vmcs_field)f, bit, &why)) {
 		case SOURCE_L1:
 			out->from_l1 |= BIT(bit);
 			continue;

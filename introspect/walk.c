@@ -10,7 +10,7 @@
 
 const char *walk_table_name(enum walk_table t)
 {
-	static const char *const names[TABLES] = {"guest", "ept12", "ept01", "ept02"};
+	static const char *const names[TABLES] = {"guest", "ept12", "ept01", "ept02", "shadow"};
 	return names[t];
 }
 
@@ -187,6 +187,17 @@ static void merged(struct walker *k, uint64_t pa, const struct walk_access *acce
 			(w->final.host.v & PAGE_MASK) != (w->ept02.result.pa & PAGE_MASK);
 }
 
+/* The shadow tables beside the guest's: filled on demand, stale as a TLB is. */
+static void shadowed(struct walker *k, const struct walk_access *access)
+{
+	struct intro_walk *w = k->w;
+	if (w->space != SPACE_VIRTUAL || !intro_root(k->s, w->at, TABLE_SHADOW, &w->shadow.root))
+		return;
+	if (stage(k, &w->shadow, TABLE_SHADOW, w->address, access) == WALK_OK)
+		w->shadow_differs = w->outcome != WALK_ACCESS_OK ||
+			(w->final.host.v & PAGE_MASK) != (w->shadow.result.pa & PAGE_MASK);
+}
+
 static void tlb(struct walker *k)
 {
 	struct intro_walk *w = k->w;
@@ -278,6 +289,7 @@ bool intro_walk(struct intro *s, struct place at, enum intro_space space, uint64
 		out->host = out->final.host;
 		effective(&k);
 	}
+	shadowed(&k, access);
 	tlb(&k);
 	return true;
 }

@@ -5,7 +5,9 @@
  * of their entries, and the final address, goes through EPT12 (L1's tables)
  * to L1-physical and through EPT01 (L0's) to host-physical; EPT02 is L0's
  * merge of the two, what the processor really uses. For L1: its tables and
- * EPT01. Physical addresses start at the EPT part.
+ * EPT01. Physical addresses start at the EPT part. Where L0 does without EPT,
+ * its shadow tables stand beside the guest's: they are what the processor
+ * walks, from the linear address on.
  */
 #ifndef INTROSPECT_WALK_H
 #define INTROSPECT_WALK_H
@@ -14,7 +16,7 @@
 
 #include "ept/walk.h"
 
-enum walk_table { TABLE_GUEST, TABLE_EPT12, TABLE_EPT01, TABLE_EPT02, TABLES };
+enum walk_table { TABLE_GUEST, TABLE_EPT12, TABLE_EPT01, TABLE_EPT02, TABLE_SHADOW, TABLES };
 const char *walk_table_name(enum walk_table t); /* "guest", "ept12" ... */
 
 /* One walk through one set of tables. */
@@ -59,6 +61,8 @@ struct intro_walk {
 	struct walk_nested final;         /* of the address that the guest walk gave */
 	struct walk_stage ept02;          /* of the same address, in L0's merge */
 	bool ept02_differs;               /* EPT02 leads elsewhere or allows otherwise than 12 and 01 */
+	struct walk_stage shadow;         /* of the linear address, in L0's shadow tables */
+	bool shadow_differs;              /* they lead elsewhere than the guest's */
 
 	/* the answer */
 	enum walk_outcome outcome;

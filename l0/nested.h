@@ -175,7 +175,8 @@ void vmcs02_merge(struct nested_vcpu *nv);
 void vmcs02_reenter(struct nested_vcpu *nv, const struct vmx_exit *x);
 enum vmcs02_source { SOURCE_L1, SOURCE_L0, SOURCE_MIXED };
 /* Where bit `bit` of a VMCS02 field comes from, and why. */
-enum vmcs02_source vmcs02_origin(enum vmcs_field f, unsigned bit, const char **why);
+enum vmcs02_source vmcs02_origin(
+	const struct nested_vcpu *nv, enum vmcs_field f, unsigned bit, const char **why);
 
 /* --- dispatch.c */
 enum reflect_rule { RULE_ALWAYS, RULE_NEVER, RULE_PIN, RULE_PROC1, RULE_PROC2, RULE_EXCEPTION,

@@ -109,24 +109,44 @@ void vmcs02_merge(struct nested_vcpu *nv)
 	nv->merged = true;
 }
 
-static const struct {
+struct merge_row {
 	uint16_t field;
 	uint8_t source;
 	uint64_t mask;
 	const char *why;
-} rows[] = {
-#define MERGE(f, mask, source, value, why) {VMCS_##f, SOURCE_##source, mask, why},
-#include "l0/merge.def"
-#undef MERGE
 };
 
-enum vmcs02_source vmcs02_origin(enum vmcs_field f, unsigned bit, const char **why)
+#define MERGE(f, mask, source, value, why) {VMCS_##f, SOURCE_##source, mask, why},
+static const struct merge_row rows[] = {
+#include "l0/merge.def"
+};
+static const struct merge_row shadow_rows[] = {
+#include "l0/shadow/merge.def"
+};
+#undef MERGE
+
+static const struct merge_row *row_of(
+	const struct merge_row *r, unsigned count, enum vmcs_field f, unsigned bit)
 {
-	for (unsigned i = sizeof(rows) / sizeof(rows[0]); i-- > 0;)
-		if (rows[i].field == f && rows[i].mask >> bit & 1) {
-			*why = rows[i].why;
-			return rows[i].source;
-		}
+	while (count-- > 0)
+		if (r[count].field == f && r[count].mask >> bit & 1)
+			return &r[count];
+	return NULL;
+}
+
+enum vmcs02_source vmcs02_origin(
+	const struct nested_vcpu *nv, enum vmcs_field f, unsigned bit, const char **why)
+{
+	const struct merge_row *r = NULL;
+
+	if (shadow_on(nv))
+		r = row_of(shadow_rows, sizeof(shadow_rows) / sizeof(shadow_rows[0]), f, bit);
+	if (!r)
+		r = row_of(rows, sizeof(rows) / sizeof(rows[0]), f, bit);
+	if (r) {
+		*why = r->why;
+		return r->source;
+	}
 	if (vmcs_encoding_type(vmcs_encoding(f)) == VMCS_TYPE_HOST) {
 		*why = "not in use: an exit of L2 enters L0, which is not a guest program";
 		return SOURCE_L0;

@@ -9,7 +9,6 @@
 
 /* Bits that the guest does not write by itself. */
 #define OWNED_CR0 (CR0_PG | CR0_WP)
-#define OWNED_CR4 (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_LA57)
 #define OWNED_EFER (EFER_NXE | EFER_LMA | EFER_LME)
 #define VPID_LIFT 0xfffe /* L0's own accesses to the guest's memory */
 
@@ -82,7 +81,7 @@ struct shadow_regs shadow_regs_of(const struct nested_vcpu *nv, unsigned level)
 	if (!shadow_on(nv) || !nv->paging.lowered)
 		return live(c);
 	r.cr0 = mix(OWNED_CR0, r.cr0, c->cr0);
-	r.cr4 = mix(OWNED_CR4, r.cr4, c->cr4);
+	r.cr4 = mix(SHADOW_OWNED_CR4, r.cr4, c->cr4);
 	r.efer = mix(OWNED_EFER, r.efer, c->msr.efer);
 	return r;
 }
@@ -106,7 +105,7 @@ void shadow_lift(struct nested_vcpu *nv)
 
 static bool other_rules(const struct shadow_regs *a, const struct shadow_regs *b)
 {
-	return ((a->cr0 ^ b->cr0) & OWNED_CR0) || ((a->cr4 ^ b->cr4) & OWNED_CR4) ||
+	return ((a->cr0 ^ b->cr0) & OWNED_CR0) || ((a->cr4 ^ b->cr4) & SHADOW_OWNED_CR4) ||
 		((a->efer ^ b->efer) & OWNED_EFER);
 }
 
@@ -130,9 +129,9 @@ static uint64_t cr0_mask(const struct shadow_space *sp)
 static void set_masks(struct vmcs *v, uint64_t cr0, const struct shadow_regs *r)
 {
 	put(v, VMCS_CR0_GUEST_HOST_MASK, vmcs_get(v, VMCS_CR0_GUEST_HOST_MASK) | cr0);
-	put(v, VMCS_CR4_GUEST_HOST_MASK, vmcs_get(v, VMCS_CR4_GUEST_HOST_MASK) | OWNED_CR4);
+	put(v, VMCS_CR4_GUEST_HOST_MASK, vmcs_get(v, VMCS_CR4_GUEST_HOST_MASK) | SHADOW_OWNED_CR4);
 	put(v, VMCS_CR0_READ_SHADOW, mix(cr0, r->cr0, vmcs_get(v, VMCS_CR0_READ_SHADOW)));
-	put(v, VMCS_CR4_READ_SHADOW, mix(OWNED_CR4, r->cr4, vmcs_get(v, VMCS_CR4_READ_SHADOW)));
+	put(v, VMCS_CR4_READ_SHADOW, mix(SHADOW_OWNED_CR4, r->cr4, vmcs_get(v, VMCS_CR4_READ_SHADOW)));
 }
 
 /* The hardware's translations go along with the tables, so that they never
@@ -240,34 +239,58 @@ bool shadow_pdptes_ok(const struct nested_vcpu *nv, const struct vmcs *v12)
 	return true;
 }
 
+void shadow_write(struct nested_vcpu *nv, const struct shadow_regs *r)
+{
+	struct vcpu *c = nv->c;
+	struct cpu_nonroot nonroot = c->nonroot;
+	bool l2 = nv->l0v->level == 2;
+	const struct vmcs *v = l2 ? &nv->vmcs02 : &nv->vmcs01;
+	struct shadow_regs own = *r;
+
+	read_pdptes(nv, &own);
+	shadow_lift(nv);
+	load(c, &own);
+	nv->paging.sync = !l2;
+	if (l2)
+		shadow_lower_l2(nv, true);
+	else
+		shadow_lower(nv);
+	c->nonroot = nonroot;
+	c->nonroot.cr0_mask = vmcs_get(v, VMCS_CR0_GUEST_HOST_MASK);
+	c->nonroot.cr0_shadow = vmcs_get(v, VMCS_CR0_READ_SHADOW);
+	c->nonroot.cr4_mask = vmcs_get(v, VMCS_CR4_GUEST_HOST_MASK);
+	c->nonroot.cr4_shadow = vmcs_get(v, VMCS_CR4_READ_SHADOW);
+	vcpu_state_changed(c);
+}
+
+/* The values that the rows of merge.def take. */
+struct hardware {
+	struct shadow_regs regs;
+	uint64_t cr0_mask, cr0_shadow, cr4_shadow;
+};
+
 void shadow_merge(struct nested_vcpu *nv, struct vmcs *v, uint64_t vpid)
 {
 	struct shadow_vcpu *s = &nv->paging;
 	struct shadow_mmu *m = &nv->n->shadow;
 	const struct vmcs *v12 = &nv->cur->v;
-	struct shadow_regs r = regs_of_vmcs12(nv, v12), hw;
+	struct shadow_regs r = regs_of_vmcs12(nv, v12);
+	struct hardware h;
 
 	/* without a VPID every entry flushes */
 	if (shadow_enter(m, &s->space[1], &r, !vpid) && vpid)
 		tlb_invvpid(nv->c, (uint16_t)vpid, false);
 	s->regs[1] = r;
-	hw = shadow_hardware(m, &s->space[1], &r);
-	v->v[VMCS_GUEST_CR0] = hw.cr0;
-	v->v[VMCS_GUEST_CR3] = hw.cr3;
-	v->v[VMCS_GUEST_CR4] = hw.cr4;
-	v->v[VMCS_GUEST_IA32_EFER] = hw.efer;
-	memcpy(&v->v[VMCS_GUEST_PDPTR0], hw.pdpte, sizeof(hw.pdpte));
-	set_masks(v, cr0_mask(&s->space[1]) & ~vmcs_get(v12, VMCS_CR0_GUEST_HOST_MASK), &r);
-	v->v[VMCS_CR4_READ_SHADOW] = mix(vmcs_get(v12, VMCS_CR4_GUEST_HOST_MASK),
-		vmcs_get(v12, VMCS_CR4_READ_SHADOW), v->v[VMCS_CR4_READ_SHADOW]);
-	v->v[VMCS_EXCEPTION_BITMAP] |= BIT(VEC_PF);
-	v->v[VMCS_PAGE_FAULT_ERROR_CODE_MASK] = v->v[VMCS_PAGE_FAULT_ERROR_CODE_MATCH] = 0;
-	v->v[VMCS_CR3_TARGET_COUNT] = 0;
-	v->v[VMCS_CPU_BASED_VM_EXEC_CONTROL] |=
-		PROC1_CR3_LOAD_EXITING | PROC1_CR3_STORE_EXITING | PROC1_INVLPG_EXITING;
-	v->v[VMCS_SECONDARY_VM_EXEC_CONTROL] |= PROC2_UNRESTRICTED_GUEST;
-	v->v[VMCS_VM_ENTRY_CONTROLS] |= ENTRY_LOAD_IA32_EFER;
-	v->v[VMCS_VM_EXIT_CONTROLS] |= EXIT_SAVE_IA32_EFER;
+	h.regs = shadow_hardware(m, &s->space[1], &r);
+	h.cr0_mask = vmcs_get(v12, VMCS_CR0_GUEST_HOST_MASK) | cr0_mask(&s->space[1]);
+	h.cr0_shadow = mix(vmcs_get(v12, VMCS_CR0_GUEST_HOST_MASK),
+		vmcs_get(v12, VMCS_CR0_READ_SHADOW), r.cr0);
+	h.cr4_shadow = mix(vmcs_get(v12, VMCS_CR4_GUEST_HOST_MASK),
+		vmcs_get(v12, VMCS_CR4_READ_SHADOW), r.cr4);
+#define MERGE(f, mask, source, value, why)                                                         \
+	v->v[VMCS_##f] = (v->v[VMCS_##f] & ~(uint64_t)(mask)) | ((uint64_t)(value) & (mask));
+#include "l0/shadow/merge.def"
+#undef MERGE
 }
 
 void shadow_entered(struct nested_vcpu *nv)

@@ -5,6 +5,10 @@
 #include "cpu/deliver.h"
 #include "l0/nested.h"
 
+/* Bits of CR4 that the guest does not write by itself. */
+#define SHADOW_OWNED_CR4                                                                           \
+	(CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_LA57)
+
 static inline bool shadow_on(const struct nested_vcpu *nv)
 {
 	return nv->n->opt->mmu == L0_MMU_SHADOW_ON_SHADOW;
@@ -33,6 +37,8 @@ void shadow_drop_l2(struct nested_vcpu *nv);
 void shadow_take(struct nested_vcpu *nv, uint64_t old_efer);
 /* The registers of the level as that level has them, while it runs. */
 struct shadow_regs shadow_regs_of(const struct nested_vcpu *nv, unsigned level);
+/* A tool writes the registers of the level that runs. */
+void shadow_write(struct nested_vcpu *nv, const struct shadow_regs *r);
 void shadow_vcpu_state(struct shadow_vcpu *sv, struct state *s);
 
 /* --- exits.c */

@@ -81,7 +81,7 @@ static void each_control_bit_follows_its_rule(void **state)
 		off = f->nv.vmcs02.v[field] >> c->bit & 1;
 		set12(f, field, f->m.v.v[field] | BIT(c->bit));
 		on = f->nv.vmcs02.v[field] >> c->bit & 1;
-		if (vmcs02_origin(field, c->bit, &why) == SOURCE_L0)
+		if (vmcs02_origin(&f->nv, field, c->bit, &why) == SOURCE_L0)
 			assert_int_equal(off, on);
 		else
 			assert_true(!off && on);
@@ -148,7 +148,7 @@ static void fields_without_a_row_are_l1s(void **state)
 		if (t == VMCS_TYPE_HOST || t == VMCS_TYPE_READ_ONLY)
 			continue;
 		for (unsigned bit = 0; bit < 64; bit++)
-			ruled |= vmcs02_origin(i, bit, &why) != SOURCE_L1;
+			ruled |= vmcs02_origin(&f->nv, i, bit, &why) != SOURCE_L1;
 		if (ruled)
 			continue;
 		set12(f, i, 0x5a5a5a5a5a5a5a5a & vmcs_mask(i));
