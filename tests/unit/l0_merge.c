@@ -1,5 +1,6 @@
 /* The merge rules: what VMCS02 has of each control bit of VMCS12. */
 #include "l0/nested.h"
+#include "l0/shadow/vcpu.h"
 #include "vmx/controls.h"
 
 #include <setjmp.h>
@@ -157,6 +158,30 @@ static void fields_without_a_row_are_l1s(void **state)
 	}
 }
 
+/* The same rules where L0 does without EPT, with those of the shadow MMU. */
+static void on_shadow_tables(void **state)
+{
+	struct fixture *f = *state;
+	const char *why;
+
+	f->opt.mmu = L0_MMU_SHADOW_ON_SHADOW;
+	shadow_new(&f->n);
+	memset(f->m.v.v, 0, sizeof(f->m.v.v)); /* no VPID: there is no TLB here to flush */
+	f->m.v.v[VMCS_VMCS_LINK_POINTER] = UINT64_MAX;
+	each_control_bit_follows_its_rule(state);
+	fields_without_a_row_are_l1s(state);
+	f->m.v.v[VMCS_GUEST_CR0] = CR0_PE | CR0_PG | CR0_NE;
+	f->m.v.v[VMCS_GUEST_CR3] = 0x5000;
+	f->m.v.v[VMCS_GUEST_CR4] = CR4_PAE | CR4_VMXE;
+	f->m.v.v[VMCS_VM_ENTRY_CONTROLS] = ENTRY_IA32E_MODE;
+	vmcs02_merge(&f->nv);
+	assert_int_equal(vmcs02_origin(&f->nv, VMCS_GUEST_CR3, 12, &why), SOURCE_L0);
+	assert_true(f->nv.vmcs02.v[VMCS_GUEST_CR3] >= PHYS_PRIVATE);
+	assert_true(f->nv.vmcs02.v[VMCS_GUEST_CR0] & CR0_WP);
+	assert_false(f->nv.vmcs02.v[VMCS_SECONDARY_VM_EXEC_CONTROL] & PROC2_ENABLE_EPT);
+	shadow_done(&f->n.shadow);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +190,7 @@ int main(void)
 		cmocka_unit_test(ept_and_vpid_of_l1),
 		cmocka_unit_test(msr_bitmaps_are_joined),
 		cmocka_unit_test(fields_without_a_row_are_l1s),
+		cmocka_unit_test(on_shadow_tables),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
