@@ -22,3 +22,14 @@ bench-gdb: $(B)/bench/cached_stub $(B)/bench/bench.elf $(B)/nestscope
 	@bench/gdb/run $(B)
 
 .PHONY: bench bench-gdb
+
+# The TUI: a redraw of each panel, and the whole program beside a guest.
+bench_archives = $(foreach d,$(filter-out app,$(LAYERS)),$(if $(src_$(d)),$(B)/$(d).a))
+$(B)/bench/redraw: bench/tui/redraw.c $(bench_archives)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $< -o $@ -rdynamic -Wl,--start-group $(bench_archives) -Wl,--end-group $(LIBS)
+
+bench-tui: $(B)/bench/redraw
+	@$(B)/bench/redraw
+
+.PHONY: bench-tui

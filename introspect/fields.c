@@ -33,12 +33,21 @@ const struct intro_field *intro_field_at(unsigned i)
 	return i < FIELDS ? &fields[i] : NULL;
 }
 
+enum {
+#define FIELD(enc, name, cap) AT_##name,
+#include "vmx/fields.def"
+#undef FIELD
+};
+
 const struct intro_field *intro_field_by_encoding(uint32_t encoding)
 {
-	for (unsigned i = 0; i < FIELDS; i++)
-		if (fields[i].encoding == encoding)
-			return &fields[i];
-	return NULL;
+	switch (encoding) {
+#define FIELD(enc, name, cap) \
+	case enc: return &fields[AT_##name];
+#include "vmx/fields.def"
+#undef FIELD
+	default: return NULL;
+	}
 }
 
 /* Equal without case and underscores. */

@@ -20,6 +20,7 @@ struct terminal {
 	/* pairs handed out so far: the key is (fg, bg) */
 	short fg[PAIRS], bg[PAIRS];
 	short pairs;
+	struct grid shown; /* what curses was told last; cells that stay are not told again */
 };
 
 static void readable(void *ctx, short revents)
@@ -40,6 +41,7 @@ struct terminal *terminal_open(struct tui *t, struct err *e)
 		free(tm);
 		return NULL;
 	}
+	grid_init(&tm->shown, 1, 1);
 	set_term(tm->screen);
 	raw();
 	noecho();
@@ -66,6 +68,7 @@ void terminal_close(struct terminal *tm)
 		loop_del(tm->t->cfg.loop, tm->watch);
 	endwin();
 	delscreen(tm->screen);
+	grid_done(&tm->shown);
 	free(tm);
 }
 
@@ -140,9 +143,17 @@ static void put(struct terminal *tm, int x, int y, const struct cell *c)
 
 void terminal_show(struct terminal *tm, const struct grid *g)
 {
-	for (int y = 0; y < g->h; y++)
-		for (int x = 0; x < g->w; x++)
-			put(tm, x, y, grid_at(g, x, y));
+	bool all = tm->shown.w != g->w || tm->shown.h != g->h;
+	if (all) {
+		grid_resize(&tm->shown, g->w, g->h);
+		erase();
+	}
+	for (int i = 0; i < g->w * g->h; i++) {
+		if (!all && !memcmp(&g->cell[i], &tm->shown.cell[i], sizeof(g->cell[i])))
+			continue;
+		put(tm, i % g->w, i / g->w, &g->cell[i]);
+		tm->shown.cell[i] = g->cell[i];
+	}
 	curs_set(g->cursor_x >= 0);
 	if (g->cursor_x >= 0)
 		move(g->cursor_y, g->cursor_x);

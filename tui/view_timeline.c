@@ -4,7 +4,8 @@
 #include "introspect/exits.h"
 #include "introspect/symbols.h"
 
-#define KEPT 2000 /* rows of the ring shown */
+#define KEPT 1500   /* rows of the ring to scroll through */
+#define RECENT 200  /* rows made while the panel follows the newest */
 
 static void lanes(struct lines *l, const struct exit_record *r)
 {
@@ -89,8 +90,10 @@ static void fill(struct view *v, struct lines *l, int width)
 	uint64_t first, end;
 	(void)width;
 	intro_exits_range(v->s, &first, &end);
-	if (end - first > KEPT)
-		first = end - KEPT;
+	bool recent = v->list.follow && !v->filter[0] && !v->search[0];
+	uint64_t kept = recent ? RECENT : KEPT;
+	if (end - first > kept)
+		first = end - kept;
 	if (first == end)
 		lines_head(l, "no transitions yet");
 	for (uint64_t seq = first; seq < end; seq++) {
@@ -110,7 +113,11 @@ static void open_view(struct view *v)
 
 static bool act(struct view *v, enum action a)
 {
-	if (a == ACT_OPEN)
+	uint64_t first, end;
+	intro_exits_range(v->s, &first, &end);
+	if (a == ACT_HOME) /* the first of all rows, not of those made while following */
+		v->list.ref = end - first > KEPT ? end - KEPT : first;
+	else if (a == ACT_OPEN)
 		v->open_ref = v->open_ref == v->list.ref ? UINT64_MAX : v->list.ref;
 	else if (a == ACT_BACK && v->open_ref != UINT64_MAX)
 		v->open_ref = UINT64_MAX;
