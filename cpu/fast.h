@@ -15,11 +15,6 @@
 
 #define FAST_FN static inline __attribute__((always_inline)) void
 
-typedef uint8_t m8;
-typedef uint16_t __attribute__((may_alias, aligned(1))) m16;
-typedef uint32_t __attribute__((may_alias, aligned(1))) m32;
-typedef uint64_t __attribute__((may_alias, aligned(1))) m64;
-
 /* Kinds of address. ADDR_A keeps the address in imm and an immediate in disp. */
 enum fast_addr {
 	ADDR_B,   /* base + disp, 64 bits, no segment base */

@@ -7,6 +7,7 @@
 #define CPU_JIT_CODE_H
 
 #include "cpu/jit.h"
+#include "cpu/run.h"
 
 #include <stddef.h>
 
@@ -76,13 +77,13 @@ static inline void put8(struct segment *s, unsigned v)
 
 static inline void put32(struct segment *s, uint32_t v)
 {
-	*(uint32_t __attribute__((may_alias, aligned(1))) *)s->p = v;
+	*(m32 *)s->p = v;
 	s->p += 4;
 }
 
 static inline void put64(struct segment *s, uint64_t v)
 {
-	*(uint64_t __attribute__((may_alias, aligned(1))) *)s->p = v;
+	*(m64 *)s->p = v;
 	s->p += 8;
 }
 

@@ -79,12 +79,12 @@ static void copy(uint8_t *to, const uint8_t *from, unsigned n)
 {
 	switch (n) {
 	case 8:
-		*(uint64_t __attribute__((may_alias, aligned(1))) *)to =
-			*(const uint64_t __attribute__((may_alias, aligned(1))) *)from;
+		*(m64 *)to =
+			*(const m64 *)from;
 		return;
 	case 4:
-		*(uint32_t __attribute__((may_alias, aligned(1))) *)to =
-			*(const uint32_t __attribute__((may_alias, aligned(1))) *)from;
+		*(m32 *)to =
+			*(const m32 *)from;
 		return;
 	default:
 		for (unsigned i = 0; i < n; i++)

@@ -59,6 +59,12 @@ struct block {
 enum run_why { RUN_ON, RUN_FAULT, RUN_EXIT, RUN_LEAVE, RUN_MARK };
 
 #define JCACHE 4096u
+/* Integers anywhere in memory, at any alignment. */
+typedef uint8_t m8;
+typedef uint16_t __attribute__((may_alias, aligned(1))) m16;
+typedef uint32_t __attribute__((may_alias, aligned(1))) m32;
+typedef uint64_t __attribute__((may_alias, aligned(1))) m64;
+
 struct jcache {
 	uint64_t rip, gen;
 	struct block *to;
