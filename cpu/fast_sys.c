@@ -9,8 +9,29 @@
 
 enum { FLAT_CODE = 0xa09b, FLAT_DATA = 0xc093 };
 
+/* tlb_rights_changed, where no block has died since the view was last used.
+ * The views of a context stand side by side. */
+static inline __attribute__((always_inline)) void rights_changed(struct vcpu *c, enum tlb_flavour to)
+{
+	struct tlb *t = c->tlb + ((int)to - (int)c->tlb->flavour);
+	const struct tlb *fetch = to == TLB_SUPER_AC ? t + (TLB_SUPER - TLB_SUPER_AC) : t;
+	uint64_t epoch = c->engine->shared->epoch;
+	if (__builtin_expect(fetch->epoch != epoch || t->epoch != epoch, 0)) {
+		tlb_rights_changed(c);
+		return;
+	}
+	c->tlb = t;
+	c->code_gen = fetch->gen << MODE_BITS | c->engine->mode;
+}
+
+static inline enum tlb_flavour super_flavour(const struct vcpu *c)
+{
+	return c->rflags & FLAG_AC && c->cr4 & CR4_SMAP ? TLB_SUPER_AC : TLB_SUPER;
+}
+
 /* As a change of level leaves CS and SS; the mode stays what it was. */
-static inline void level_set(struct vcpu *c, uint16_t cs, uint16_t ss, unsigned cpl)
+static inline __attribute__((always_inline)) void level_set(
+	struct vcpu *c, uint16_t cs, uint16_t ss, unsigned cpl)
 {
 	uint32_t dpl = cpl << AR_DPL_SHIFT;
 	struct seg *s = &c->seg[SEG_CS], *t = &c->seg[SEG_SS];
@@ -21,7 +42,7 @@ static inline void level_set(struct vcpu *c, uint16_t cs, uint16_t ss, unsigned 
 	s->ar = FLAT_CODE | dpl;
 	t->ar = FLAT_DATA | dpl;
 	c->cpl = (uint8_t)cpl;
-	tlb_rights_changed(c);
+	rights_changed(c, cpl ? TLB_USER : super_flavour(c));
 }
 
 /* No trap, no check that the new level or flags switch on. */
@@ -38,11 +59,21 @@ static inline bool nothing_pends(const struct vcpu *c)
 	return !c->engine->brk && (!c->pending || only_masked(c));
 }
 
-FAST_FN go_to(struct vcpu *c, uint64_t target)
+/* The block's link remembers where it went last time. */
+FAST_FN go_to(struct vcpu *c, const struct op *o, uint64_t target)
 {
-	if (__builtin_expect(nothing_pends(c), 1))
-		return jump_to(c, target);
-	c->rip = target;
+	struct link *l = (struct link *)(o + 2);
+	uint64_t gen = c->code_gen;
+	if (__builtin_expect(!nothing_pends(c), 0)) {
+		c->rip = target;
+		return;
+	}
+	if (__builtin_expect(l->gen == gen && l->to->rip == target, 1))
+		BLOCK_ENTER(c, l->to);
+	const struct jcache *j = &c->engine->jc[jcache_slot(target, gen)];
+	if (j->rip == target && j->gen == gen)
+		*l = (struct link){j->to, gen};
+	return jump_to(c, target);
 }
 
 static void call_syscall(struct vcpu *c, const struct op *o)
@@ -55,7 +86,7 @@ static void call_syscall(struct vcpu *c, const struct op *o)
 	c->gpr[R11] = c->rflags;
 	c->rflags = (c->rflags & ~c->msr.fmask) | FLAG_1;
 	level_set(c, sel, (uint16_t)(sel + 8), 0);
-	return go_to(c, c->msr.lstar);
+	return go_to(c, o, c->msr.lstar);
 }
 
 static void call_sysret(struct vcpu *c, const struct op *o)
@@ -63,12 +94,12 @@ static void call_sysret(struct vcpu *c, const struct op *o)
 	const uint64_t mask = 0x3c7fd7;
 	uint16_t sel = (uint16_t)(c->msr.star >> 48);
 	uint64_t rip = c->gpr[RCX], flags = c->gpr[R11] & mask;
-	flags_sync(c);
 	if (!(c->msr.efer & EFER_SCE) || c->cpl || !canonical(rip) || !everyday(c, flags))
 		return op_fallback(c, o);
 	c->rflags = (c->rflags & ~mask) | flags | FLAG_1;
+	c->lazy[3] = LAZY_NONE; /* all replaced */
 	level_set(c, (uint16_t)((sel + 16) | 3), (uint16_t)((sel + 8) | 3), 3);
-	return go_to(c, rip);
+	return go_to(c, o, rip);
 }
 
 bool bind_syscall(struct vcpu *c, const struct insn *i, struct op *o)
@@ -121,7 +152,7 @@ FAST_FN do_ac(struct vcpu *c, const struct op *o, bool on)
 	if (c->cpl || c->mode_changed)
 		return op_fallback(c, o);
 	c->rflags = (c->rflags & ~(uint64_t)FLAG_AC) | (on ? FLAG_AC : 0);
-	tlb_rights_changed(c);
+	rights_changed(c, super_flavour(c));
 	OP_NEXT(c, o);
 }
 

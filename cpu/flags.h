@@ -83,7 +83,7 @@ static inline uint32_t flags_arith(const struct vcpu *c)
 }
 
 /* Completes c->rflags. */
-static inline void flags_sync(struct vcpu *c)
+static inline __attribute__((always_inline)) void flags_sync(struct vcpu *c)
 {
 	if ((c->lazy[3] & 0xff) != LAZY_NONE) {
 		c->rflags = (c->rflags & ~(uint64_t)FLAGS_ARITH) | flags_arith(c);

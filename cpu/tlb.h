@@ -32,7 +32,7 @@ struct tlb {
 	uint64_t gen;   /* unique; anew whenever a fetch translation may be stale */
 	uint64_t epoch; /* engine_shared.epoch that gen goes with */
 	struct tlb_ctx *ctx;
-	enum tlb_flavour flavour;
+	enum tlb_flavour flavour; /* also its place among its context's views */
 	bool used; /* has entries */
 };
 
