@@ -1,3 +1,4 @@
+#include "app/linux.h"
 #include "app/offline.h"
 #include "app/run.h"
 #include "base/err.h"

@@ -76,7 +76,7 @@ void msr_reset(struct vcpu *c)
 static bool unknown(struct vcpu *c, uint32_t n, const char *what)
 {
 	if (c->log)
-		log_once(c->log, LOG_WARN, "msr", n, "unknown MSR %#x: %s at rip %#llx", n, what,
+		log_once(c->log, LOG_INFO, "msr", n, "unknown MSR %#x: %s at rip %#llx", n, what,
 			(unsigned long long)c->rip);
 	return cpu_has(c->model, FEAT_IGNORE_MSRS);
 }

@@ -70,6 +70,13 @@ static void load_kernel(struct vm *v, const char *kernel, const char *initrd, co
 	p->e820_entries = 2;
 }
 
+/* What a port without a device reads as. The keyboard controller's status: no
+ * controller that could be reset, but one that takes the command to reset. */
+static int absent(uint16_t at)
+{
+	return at == 0x64 ? 0xfd : at == 0x61 || at == 0x71 ? 0 : 0xff;
+}
+
 /* False when the guest asks for a reset. */
 static bool port(struct boot *b)
 {
@@ -85,7 +92,7 @@ static bool port(struct boot *b)
 			else
 				serial_write(&b->serial, at - SERIAL_BASE, *data);
 		} else if (in) {
-			memset(data, at == 0x64 || at == 0x61 || at == 0x71 ? 0 : 0xff, run->io.size);
+			memset(data, absent(at), run->io.size);
 		} else if (at == 0x64 && *data == 0xfe) {
 			return false;
 		}

@@ -6,3 +6,8 @@ $(B)/guests/linux/%: guests/linux/%.c guests/linux/vm.c guests/linux/serial.c $(
 
 guests: $(LINUX_PROGRAMS)
 all: $(LINUX_PROGRAMS)
+
+# app/linux_data.c holds what `nestscope linux` needs.
+$(B)/app/linux_data.o: EXTRA += -DLINUX_KVMBOOT='"$(B)/guests/linux/kvmboot"'
+$(B)/app/linux_data.o: $(B)/guests/linux/kvmboot \
+	$(addprefix guests/linux/,fetch.sh l1-init l2-init l2-command)
