@@ -14,7 +14,7 @@ nestscope.on("exit", filter, function(e)
 	local r = rows[key]
 	if not r then
 		r = {n = 0, level = e.level, reason = e.reason, what = e.detail_text,
-			by = e.reflected and "l1" or "l0", symbol = e.symbol}
+			by = e.reflected and "l1" or "l0", rip = e.rip, cr3 = e.cr3}
 		rows[key] = r
 	end
 	r.n = r.n + 1
@@ -27,7 +27,10 @@ end)
 
 local function show()
 	local out = {}
-	for _, r in pairs(rows) do out[#out + 1] = r end
+	for _, r in pairs(rows) do
+		r.symbol = nestscope.symbol(r.level, r.rip, r.cr3) -- by what is known now
+		out[#out + 1] = r
+	end
 	table.sort(out, function(a, b)
 		if a.n ~= b.n then return a.n > b.n end
 		if a.what ~= b.what then return a.what < b.what end

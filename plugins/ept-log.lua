@@ -16,18 +16,18 @@ local function words(v)
 		v & 2 ~= 0 and "w" or "-", v & 4 ~= 0 and "x" or "-")
 end
 
-local function changed(clock, where, address, old, new, symbol)
-	local r = rows[symbol]
+local function changed(clock, where, address, old, new, rip)
+	local r = rows[rip]
 	if not r then
-		r = {n = 0, mapped = 0, unmapped = 0, symbol = symbol}
-		rows[symbol] = r
+		r = {n = 0, mapped = 0, unmapped = 0, rip = rip}
+		rows[rip] = r
 	end
 	r.n = r.n + 1
 	if old & 7 == 0 and new & 7 ~= 0 then r.mapped = r.mapped + 1 end
 	if old & 7 ~= 0 and new & 7 == 0 then r.unmapped = r.unmapped + 1 end
 	if not quiet then
 		print(string.format("%d: %s 0x%x: %s -> %s by %s", clock, where, address, words(old),
-			words(new), symbol))
+			words(new), nestscope.symbol(1, rip)))
 	end
 end
 
@@ -46,7 +46,7 @@ end
 
 local told = pcall(nestscope.on, "ept-change", {}, function(e)
 	changed(e.clock, "entry", e.address, e.old_value, e.value,
-		e.rip and e.symbol or nestscope.symbol(1, nestscope.reg("rip", 1, e.vcpu) or 0))
+		e.rip or nestscope.reg("rip", 1, e.vcpu) or 0)
 end)
 
 if not told then
@@ -61,14 +61,17 @@ if not told then
 		open[e.vcpu] = nil
 		local new = entry_of(o.gpa, o.eptp)
 		if new ~= o.old then
-			changed(e.clock, "gpa", o.gpa, o.old, new, nestscope.symbol(1, e.rip))
+			changed(e.clock, "gpa", o.gpa, o.old, new, e.rip)
 		end
 	end)
 end
 
 local function show()
 	local out = {}
-	for _, r in pairs(rows) do out[#out + 1] = r end
+	for _, r in pairs(rows) do
+		r.symbol = nestscope.symbol(1, r.rip)
+		out[#out + 1] = r
+	end
 	table.sort(out, function(a, b) return a.n > b.n or (a.n == b.n and a.symbol < b.symbol) end)
 	for i, r in ipairs(out) do out[i] = {r.symbol, r.n, r.mapped, r.unmapped} end
 	nestscope.table("ept changes", "symbol,>changes,>mapped,>unmapped", out)

@@ -14,7 +14,7 @@ nestscope.on("vmwrite", {field = field}, function(e)
 	local key = e.writer .. e.rip
 	local r = rows[key]
 	if not r then
-		r = {n = 0, writer = e.writer, symbol = e.symbol, changed = 0}
+		r = {n = 0, writer = e.writer, rip = e.rip, cr3 = e.cr3, changed = 0}
 		rows[key] = r
 	end
 	r.n = r.n + 1
@@ -28,7 +28,10 @@ end)
 
 local function show()
 	local out = {}
-	for _, r in pairs(rows) do out[#out + 1] = r end
+	for _, r in pairs(rows) do
+		r.symbol = nestscope.symbol(1, r.rip, r.cr3)
+		out[#out + 1] = r
+	end
 	table.sort(out, function(a, b)
 		if a.n ~= b.n then return a.n > b.n end
 		return a.symbol < b.symbol

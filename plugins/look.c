@@ -170,15 +170,22 @@ int host_field_find(struct nestscope_plugin *p, const char *name, uint32_t *enco
 
 /* --- symbols, types, code ----------------------------------------------------------- */
 
+static bool covers(
+	struct intro *s, struct place at, uint64_t cr3, uint64_t address, struct symbol *out)
+{
+	return cr3 == NESTSCOPE_NONE ? intro_symbol_at(s, at, address, out) :
+		intro_symbol_at_cr3(s, at.level, cr3, address, out);
+}
+
 const char *host_symbol(struct nestscope_plugin *p, uint32_t level, uint64_t cr3, uint64_t address)
 {
 	struct symbol y;
 	struct intro *s = p->ps->s;
 	struct place at = plugin_place(p, level, 0);
 	buf_clear(&p->text);
-	bool found = cr3 == NESTSCOPE_NONE ? intro_symbol_at(s, at, address, &y) :
-		intro_symbol_at_cr3(s, at.level, cr3, address, &y);
-	if (found)
+	/* asking for a name makes the session look for a kernel's table */
+	if (covers(s, at, cr3, address, &y) || (!intro_inside(s) &&
+		intro_symbol_find(s, at, "_stext", &y) && covers(s, at, cr3, address, &y)))
 		buf_fmt(&p->text, "%s+0x%" PRIx64, y.name, address - y.address);
 	else
 		buf_fmt(&p->text, "0x%" PRIx64, address);

@@ -90,7 +90,7 @@ static void cell(struct table *t, struct nestscope_output *out, unsigned column)
 		snprintf(number, sizeof number, "%.2f", lua_tonumber(L, -1));
 		h->out_str(out, number);
 	} else {
-		h->out_str(out, lua_isstring(L, -1) ? lua_tostring(L, -1) : "-");
+		h->out_str(out, lua_isstring(L, -1) ? lua_tostring(L, -1) : NULL);
 	}
 }
 

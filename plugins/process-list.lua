@@ -24,11 +24,19 @@ local function offsets(level)
 	return o
 end
 
+-- As ps shows it: idle is uninterruptible and does not count as load.
+local function letter(state)
+	if state & 0x402 == 0x402 then return "I" end
+	for bit, name in pairs{[1] = "S", [2] = "D", [4] = "T", [8] = "t"} do
+		if state & 15 == bit then return name end
+	end
+	return state & 15 == 0 and "R" or "?"
+end
+
 local function list(level)
 	local init = nestscope.address("init_task", level)
 	if not init then error("no Linux kernel with symbols is known in l" .. level, 0) end
 	local o, rows = offsets(level), {}
-	local states = {[0] = "R", [1] = "S", [2] = "D", [4] = "T", [8] = "t", [1026] = "I"}
 	local task = init
 	for _ = 1, 32768 do
 		local comm = nestscope.read("l" .. level, task + o.comm, 16)
@@ -36,7 +44,7 @@ local function list(level)
 		local state = int(level, task + o.state, 4) or 0
 		local parent = int(level, task + o.parent, 8) or 0
 		rows[#rows + 1] = {int(level, task + o.pid, 4), int(level, parent + o.pid, 4),
-			states[state] or string.format("%x", state), int(level, task + o.mm, 8) == 0 and "kernel" or "user",
+			letter(state), int(level, task + o.mm, 8) == 0 and "kernel" or "user",
 			(comm:match("^[^%z]*"))}
 		task = int(level, task + o.tasks, 8)
 		if not task then break end
@@ -56,7 +64,9 @@ end)
 
 if nestscope.arg.at then
 	nestscope.on("console", {}, function(e)
-		if e.text:find(nestscope.arg.at, 1, true) then show(level) end
+		if not e.text:find(nestscope.arg.at, 1, true) then return end
+		local ok, why = pcall(show, level)
+		if not ok then print("process-list: " .. why) end
 	end)
 end
 if nestscope.arg.quit == "1" then nestscope.on("quit", {}, function() show(level) end) end

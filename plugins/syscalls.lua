@@ -18,7 +18,7 @@ local function name_of(nr, vcpu)
 		local at = nestscope.address("sys_call_table", level, vcpu)
 		local bytes = at and nestscope.read(space, at + nr * 8, 8)
 		local name = bytes and nestscope.symbol(level, (string.unpack("<i8", bytes))) or ""
-		names[nr] = name:match("^__x64_sys_([%w_]+)") or name:match("^([%w_]+)") or "call " .. nr
+		names[nr] = name:match("^__x64_sys_([%w_]+)") or name:match("^__do_sys_([%w_]+)") or name:match("^([%w_]+)") or "call " .. nr
 	end
 	return names[nr]
 end
