@@ -1,6 +1,6 @@
 # nestscope: one non-recursive makefile.
 #
-#   make            build/<mode>/nestscope        MODE=release|debug|asan|cov, V=1 shows commands
+#   make            builds build/MODE/nestscope; MODE=release|debug|asan|cov, V=1 shows commands
 #   make demo       installs what the build needs, builds, and shows the demo
 #   make check      everything that needs no large download
 #   make lint       layers, headers, formats, engine boundary, manual pages
@@ -132,7 +132,7 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n 's/^#  *\(make .*\)/\1/p' Makefile
+	@sed -n 's/^# *\(make  *[a-zB].*\)/\1/p' Makefile tests/*.mk */rules.mk
 
 .PHONY: all asan demo unit lint check check-linux packages-test packages-linux clean help
 .DELETE_ON_ERROR:

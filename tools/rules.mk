@@ -1,4 +1,4 @@
-# make install, make deb
+# Installing and packaging.
 prefix  ?= /usr/local
 bindir  ?= $(prefix)/bin
 datadir ?= $(prefix)/share
@@ -9,22 +9,17 @@ $(B)/app/main.o: EXTRA += -DVERSION='"$(VERSION)"'
 $(B)/app/main.o: CHANGES
 INSTALL_TO = $(DESTDIR)$(datadir)/nestscope
 
-$(B)/nestscope.pc: CHANGES tools/rules.mk FORCE
-	@mkdir -p $(@D)
-	@printf 'prefix=%s\nincludedir=$${prefix}/include\nplugindir=%s/nestscope/plugins\n\nName: nestscope\nDescription: plugins for nestscope\nVersion: %s\nCflags: -I$${includedir}\n' \
-		'$(prefix)' '$(datadir)' '$(VERSION)' >$@
-
 # The built-in L1 is installed as a file too: gdb reads its symbols there.
-install: $(B)/nestscope $(B)/nestscope.pc man completion
+install: $(B)/nestscope man completion
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(prefix)/include $(DESTDIR)$(datadir)/pkgconfig \
 		$(INSTALL_TO)/plugins $(INSTALL_TO)/guests $(DESTDIR)$(datadir)/bash-completion/completions \
 		$(DESTDIR)$(datadir)/zsh/vendor-completions $(DESTDIR)$(datadir)/fish/vendor_completions.d
 	install -s -m 755 $(B)/nestscope $(DESTDIR)$(bindir)/nestscope
 	install -m 644 plugins/nestscope-plugin.h $(DESTDIR)$(prefix)/include/
-	install -m 644 $(B)/nestscope.pc $(DESTDIR)$(datadir)/pkgconfig/
+	install -m 644 plugins/nestscope-plugin.pc $(DESTDIR)$(datadir)/pkgconfig/
 	install -m 644 $(B)/guests/l1.elf.64 $(INSTALL_TO)/guests/l1.elf
 	install -m 644 gdbstub/nestscope-gdb.py $(INSTALL_TO)/nestscope-gdb.py
-	cp -r $(filter-out %.c %.h %.def %.mk,$(wildcard plugins/*)) $(INSTALL_TO)/plugins/
+	cp -r $(filter-out %.c %.h %.def %.mk %.pc,$(wildcard plugins/*)) $(INSTALL_TO)/plugins/
 	install -m 644 $(B)/completion/nestscope.bash $(DESTDIR)$(datadir)/bash-completion/completions/nestscope
 	install -m 644 $(B)/completion/nestscope.zsh $(DESTDIR)$(datadir)/zsh/vendor-completions/_nestscope
 	install -m 644 $(B)/completion/nestscope.fish $(DESTDIR)$(datadir)/fish/vendor_completions.d/nestscope.fish
@@ -38,8 +33,7 @@ deb:
 	@$(MAKE) -s -j2 MODE=release install DESTDIR=build/deb prefix=/usr >/dev/null
 	@tools/deb build/deb $(VERSION) $(DEB)
 
-FORCE:
-.PHONY: install deb FORCE
+.PHONY: install deb
 
 # As root, with debootstrap installed: the README on a fresh Debian.
 check-fresh:
