@@ -27,15 +27,14 @@ static struct walk_access access_of(const struct nested_vcpu *nv, uint32_t error
 static bool fill(struct nested_vcpu *nv, unsigned level, const struct vmx_exit *x, uint32_t *error)
 {
 	struct shadow_vcpu *s = &nv->paging;
-	const struct shadow_regs *r = &s->regs[level == 2];
 	struct shadow_mmu *m = &nv->n->shadow;
-	struct walk_root root = shadow_guest_root(m, r);
+	struct walk_root root = shadow_guest_root(m, &s->regs[level == 2]);
 	struct walk_access a = access_of(nv, x->intr_error);
 	struct walk_result walk;
 
 	root.ac = nv->c->rflags & FLAG_AC;
 	root.pkru = nv->c->pkru;
-	switch (shadow_fill(m, &s->space[level == 2], r, &root, x->qualification, &a, &walk)) {
+	switch (shadow_fill(m, &s->space[level == 2], &root, x->qualification, &a, &walk)) {
 	case SHADOW_FILLED:
 		return true;
 	case SHADOW_FAULT:

@@ -15,6 +15,7 @@ struct fill {
 	const struct shadow_space *sp;
 	const struct walk_result *walk;
 	const struct walk_access *access;
+	const struct walk_root *root; /* the guest's */
 	uint64_t va;
 	uint8_t rights;  /* of the path so far */
 	bool changed;
@@ -132,6 +133,7 @@ static void sync_roots(struct shadow_mmu *m, const struct shadow_space *sp, bool
 		return;
 	m->syncs++;
 	m->stamp++;
+	shadow_revoke(m);
 	for (unsigned i = 0; i < sp->roots; i++)
 		if (sp->root[i] != SHADOW_NONE)
 			shadow_sync(m, sp->root[i], 1);
@@ -203,16 +205,23 @@ static uint64_t leaf_entry(uint64_t pa, uint8_t rights, bool dirty, uint64_t cac
 	return e;
 }
 
+/* With the guest's CR0.WP clear, write-disable of a protection key does not
+ * count for supervisors; with WP set below it would. */
+static bool key_refuses_write(const struct fill *f)
+{
+	return f->root->pke && f->root->pkru >> (2 * f->walk->key + 1) & 1;
+}
+
 /* What the guest's leaf allows, in a role with CR0.WP set below. */
 static uint8_t effective_rights(const struct fill *f)
 {
 	uint8_t rights = f->rights, role = f->sp->role;
 
-	if (role & ROLE_WP || rights & WALK_W)
+	if (role & ROLE_WP)
 		return rights;
 	if (!(rights & WALK_U))
 		return rights | WALK_W; /* only supervisors get here, and they may write */
-	if (!f->access->write || f->access->user)
+	if (!f->access->write || f->access->user || (rights & WALK_W && !key_refuses_write(f)))
 		return rights;
 	rights = (uint8_t)((rights | WALK_W) & ~WALK_U);
 	return role & ROLE_SMEP ? (uint8_t)(rights & ~WALK_X) : rights;
@@ -235,6 +244,23 @@ static void put(struct fill *f, uint64_t *e, uint64_t value)
 		f->m->zapped = true;
 	*e = value;
 	f->changed = true;
+}
+
+/* The leaf itself; one that says more than the guest's is kept in mind. */
+static void put_leaf(struct fill *f, uint32_t page)
+{
+	struct shadow_mmu *m = f->m;
+	unsigned index = f->va >> PAGE_SHIFT & 511;
+	uint8_t rights = effective_rights(f);
+
+	if (rights & WALK_W && f->rights & ~rights & WALK_U) {
+		if (m->grants == SHADOW_GRANTS)
+			shadow_revoke(m);
+		m->granted[m->grants].page = page;
+		m->granted[m->grants++].index = index;
+	}
+	put(f, &table_of(m, &m->page[page])[index],
+		leaf_entry(f->walk->pa, rights, f->walk->dirty, caching_of(f), f->walk->key));
 }
 
 /* Entry `index` of `parent` leads to the page of `key`; SHADOW_NONE: no room. */
@@ -315,7 +341,6 @@ static bool copy_path(struct fill *f)
 	bool four = role_format(f->sp->role) == WALK_4LEVEL;
 	unsigned i = role_format(f->sp->role) == WALK_PAE;
 	uint32_t page = f->sp->root[four ? 0 : f->va >> 30 & 3];
-	uint64_t *e;
 
 	f->rights = ALL_RIGHTS;
 	for (; page != SHADOW_NONE; i++) {
@@ -325,9 +350,7 @@ static bool copy_path(struct fill *f)
 			uint32_t leaf_page = split(f, page, s->level);
 			if (leaf_page == SHADOW_NONE)
 				return false;
-			e = &table_of(m, &m->page[leaf_page])[f->va >> PAGE_SHIFT & 511];
-			put(f, e, leaf_entry(f->walk->pa, effective_rights(f), f->walk->dirty,
-					  caching_of(f), f->walk->key));
+			put_leaf(f, leaf_page);
 			if (s->level == 1)
 				shadow_remember(m, &m->page[page], f->va >> PAGE_SHIFT & 511);
 			return true;
@@ -338,13 +361,12 @@ static bool copy_path(struct fill *f)
 }
 
 enum shadow_result shadow_fill(struct shadow_mmu *m, struct shadow_space *sp,
-	const struct shadow_regs *r, const struct walk_root *root, uint64_t va,
-	const struct walk_access *a, struct walk_result *walk)
+	const struct walk_root *root, uint64_t va, const struct walk_access *a,
+	struct walk_result *walk)
 {
 	const struct walk_mem mem = {m, read_entry, set_entry};
-	struct fill f = {.m = m, .sp = sp, .walk = walk, .access = a, .va = va};
+	struct fill f = {.m = m, .sp = sp, .walk = walk, .access = a, .root = root, .va = va};
 
-	(void)r;
 	if (ept_walk(root, va, a, &mem, walk) != WALK_OK)
 		return SHADOW_FAULT;
 	if (!sp->roots)
@@ -413,6 +435,7 @@ void shadow_invlpg(struct shadow_mmu *m, struct shadow_space *sp, uint64_t va)
 	if (!sp->roots || sp->root[four ? 0 : va >> 30 & 3] == SHADOW_NONE)
 		return;
 	m->stamp++;
+	shadow_revoke(m);
 	for (unsigned i = 0; i < sp->roots; i++)
 		if (sp->root[i] != SHADOW_NONE)
 			shadow_sync(m, sp->root[i], 2);

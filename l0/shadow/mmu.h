@@ -17,8 +17,11 @@
  *   leaves          rights of the whole path; writable only once the guest's
  *                   own leaf is dirty, so that each first write comes by here
  *   CR0.WP          is always 1 below; for a guest with WP clear a supervisor's
- *                   write to a read-only user page makes the leaf writable and
- *                   supervisor-only, until a user access turns it back
+ *                   write to a user page that is read-only, or write-disabled by
+ *                   its key, makes the leaf writable and supervisor-only, until a
+ *                   user access or an invalidation turns it back. Meanwhile SMAP
+ *                   and keys do not hold for it, and an implicit write counts as
+ *                   explicit: the one liberty taken.
  *
  * Guest-physical addresses equal host-physical ones.
  */
@@ -32,6 +35,7 @@ struct state;
 
 #define SHADOW_PAGES 6144u /* shadow pages; when they are used up, all start afresh */
 #define SHADOW_NONE  UINT32_MAX
+#define SHADOW_GRANTS 16u
 
 /* The registers of a guest that decide over paging, as the guest has them. */
 struct shadow_regs {
@@ -72,6 +76,12 @@ struct shadow_mmu {
 	void (*flush_page)(void *ctx, uint64_t va);
 	void *flush_ctx;
 	bool zapped;         /* entries went since the last flush */
+	/* leaves that a guest with CR0.WP clear has made writable; they end with the
+	 * next invalidation */
+	struct {
+		uint32_t page, index;
+	} granted[SHADOW_GRANTS];
+	uint32_t grants;
 	/* host statistics, not state */
 	uint64_t fills, syncs, zaps, drops;
 };
@@ -107,10 +117,11 @@ enum shadow_result {
 	                * own reason stands */
 };
 
-/* A page fault at va. *walk is the walk of the guest's tables. */
+/* A page fault at va; `root` is shadow_guest_root() with AC and PKRU as they
+ * are. *walk is the walk of the guest's tables. */
 enum shadow_result shadow_fill(struct shadow_mmu *m, struct shadow_space *sp,
-	const struct shadow_regs *r, const struct walk_root *root, uint64_t va,
-	const struct walk_access *a, struct walk_result *walk);
+	const struct walk_root *root, uint64_t va, const struct walk_access *a,
+	struct walk_result *walk);
 
 /* INVLPG: the page, and all that is known of tables above page tables. */
 void shadow_invlpg(struct shadow_mmu *m, struct shadow_space *sp, uint64_t va);

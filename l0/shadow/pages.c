@@ -77,6 +77,7 @@ void shadow_drop_all(struct shadow_mmu *m)
 			enter_index(m, n);
 	}
 	m->cursor = 0;
+	m->grants = 0;
 	m->zapped = true;
 	m->drops++;
 }
@@ -179,6 +180,20 @@ void shadow_state(struct shadow_mmu *m, struct state *s)
 	if (m->cursor >= SHADOW_PAGES) {
 		state_fail(s, "there is no shadow page %u", m->cursor);
 		m->cursor = 0;
+	}
+	state_u32(s, &m->grants);
+	if (m->grants > SHADOW_GRANTS) {
+		state_fail(s, "%u leaves are granted, of %u", m->grants, SHADOW_GRANTS);
+		m->grants = 0;
+	}
+	for (uint32_t n = 0; n < m->grants; n++) {
+		state_u32(s, &m->granted[n].page);
+		state_u32(s, &m->granted[n].index);
+		if (m->granted[n].page >= SHADOW_PAGES || m->granted[n].index > 511 ||
+			!state_ok(s)) {
+			state_fail(s, "a granted leaf is in no table");
+			m->grants = n;
+		}
 	}
 	for (uint32_t n = 0; n < SHADOW_PAGES; n++)
 		page_state(m, &m->page[n], s);

@@ -77,6 +77,9 @@ void shadow_part(const struct shadow_page *p, unsigned *offset, unsigned *size);
 /* Entry `index` was made from the guest's entry as it is now. */
 void shadow_remember(struct shadow_mmu *m, struct shadow_page *p, unsigned index);
 
+/* Leaves that CR0.WP = 0 made writable go. */
+void shadow_revoke(struct shadow_mmu *m);
+
 /* Entries that do not follow from the guest's table any more go; of the
  * tables below too, those of level `lowest` and up. */
 void shadow_sync(struct shadow_mmu *m, uint32_t page, unsigned lowest);

@@ -46,6 +46,16 @@ static void zap(struct shadow_mmu *m, uint64_t *e)
 	m->zaps++;
 }
 
+void shadow_revoke(struct shadow_mmu *m)
+{
+	for (uint32_t n = 0; n < m->grants; n++) {
+		struct shadow_page *p = &m->page[m->granted[n].page];
+		if (p->key)
+			zap(m, &table_of(m, p)[m->granted[n].index]);
+	}
+	m->grants = 0;
+}
+
 void shadow_remember(struct shadow_mmu *m, struct shadow_page *p, unsigned index)
 {
 	unsigned offset, part, size, at = entry_offset(p, index, &size);
