@@ -59,6 +59,13 @@ enum {
 	WANT_INJECT = 1024
 };
 
+/* Which transitions WANT_TRANSITIONS means: exits by basic reason, failed
+ * entries by theirs, and entries. */
+struct record_wants {
+	uint64_t reasons[2];
+	bool entries;
+};
+
 /* Filled by the session; each returns true to ask for a stop. */
 struct backend_sink {
 	void *ctx;
@@ -76,6 +83,8 @@ struct intro_backend_ops {
 	void (*free)(void *ctx);
 	void (*attach)(void *ctx, const struct backend_sink *sink);
 	void (*want)(void *ctx, unsigned wants);
+	/* May be NULL: then every transition is told. */
+	void (*want_records)(void *ctx, const struct record_wants *w);
 
 	struct position (*position)(void *ctx);
 	struct log *(*log)(void *ctx); /* may be NULL */

@@ -29,6 +29,7 @@ struct live {
 	struct nested *n; /* NULL: bare */
 	struct backend_sink sink;
 	unsigned wants;
+	struct record_wants records;
 	int observer;
 	bool by_plugin; /* what is changed, a plugin changes */
 	bool owned;   /* the machine goes with the session */
@@ -117,6 +118,7 @@ bool live_caps(void *ctx, const char *model, cap_fn *fn, void *fn_ctx, struct er
 /* live_run.c */
 void live_attach(void *ctx, const struct backend_sink *sink);
 void live_want(void *ctx, unsigned wants);
+void live_want_records(void *ctx, const struct record_wants *w);
 void live_run(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *out);
 void live_actor(void *ctx, bool plugin);
 void live_interrupt(void *ctx);

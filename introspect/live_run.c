@@ -6,7 +6,10 @@
 static bool heard_record(struct live *v, const struct l0_event *ev)
 {
 	struct exit_record r;
-	if (!(v->wants & WANT_TRANSITIONS))
+	uint16_t reason = ev->record->reason;
+	bool wanted = reason == RING_ENTRY_OK ? v->records.entries :
+		reason >= 128 || v->records.reasons[reason / 64] >> reason % 64 & 1;
+	if (!(v->wants & WANT_TRANSITIONS) || !wanted)
 		return false;
 	live_record(v, ev->number, ev->record, &r);
 	return v->sink.transition(v->sink.ctx, &r);
@@ -122,6 +125,11 @@ void live_want(void *ctx, unsigned wants)
 			kinds |= 1u << map[i].kind;
 	if (v->observer >= 0)
 		v->l->observer[v->observer].kinds = kinds;
+}
+
+void live_want_records(void *ctx, const struct record_wants *w)
+{
+	((struct live *)ctx)->records = *w;
 }
 
 static void say_stop(struct live *v, const struct l0_stop *stop, struct backend_ran *out)

@@ -2,6 +2,7 @@
  * events for subscribers and are held against the catches. */
 #include "introspect/private.h"
 #include "introspect/expr.h"
+#include "vmx/codes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,8 +26,86 @@ static const struct {
 	{WANT_CONSOLE, BIT(EVENT_CONSOLE), 0},
 };
 
+/* Reasons of the records that make an event or a stop; those that are not here
+ * take every reason. */
+static void add_reason(struct record_wants *w, unsigned reason)
+{
+	w->reasons[reason / 64] |= BIT(reason % 64);
+}
+
+static void add_failures(struct record_wants *w)
+{
+	add_reason(w, EXIT_REASON_VMLAUNCH);
+	add_reason(w, EXIT_REASON_VMRESUME);
+	add_reason(w, EXIT_REASON_INVALID_STATE);
+	add_reason(w, EXIT_REASON_MSR_LOAD_FAIL);
+}
+
+static void add_event(struct record_wants *w, enum event_kind kind, const uint64_t filter[2])
+{
+	switch (kind) {
+	case EVENT_ENTRY: case EVENT_INJECT:
+		w->entries = true;
+		break;
+	case EVENT_ENTRY_FAIL:
+		add_failures(w);
+		break;
+	case EVENT_EPT_FAULT:
+		add_reason(w, EXIT_REASON_EPT_VIOLATION);
+		add_reason(w, EXIT_REASON_EPT_MISCONFIG);
+		break;
+	case EVENT_PORT:
+		add_reason(w, EXIT_REASON_IO_INSTRUCTION);
+		break;
+	case EVENT_CR_WRITE: case EVENT_SPACE:
+		add_reason(w, EXIT_REASON_CR_ACCESS);
+		break;
+	case EVENT_MSR_WRITE:
+		add_reason(w, EXIT_REASON_MSR_WRITE);
+		break;
+	default: /* exits of all kinds, by the filter */
+		w->reasons[0] |= filter[0] | filter[1] ? filter[0] : UINT64_MAX;
+		w->reasons[1] |= filter[0] | filter[1] ? filter[1] : UINT64_MAX;
+	}
+}
+
+static void add_stop(struct record_wants *w, const struct stop *st)
+{
+	static const uint64_t every[2];
+	if (st->kind == STOP_EXIT && st->reason < 128)
+		add_reason(w, st->reason);
+	else if (st->kind == STOP_EXIT)
+		add_event(w, EVENT_EXIT, every);
+	else if (st->kind == STOP_ENTRY)
+		w->entries = true;
+	else if (st->kind == STOP_ENTRY_FAIL)
+		add_failures(w);
+	else if (st->kind == STOP_TRIPLE_FAULT)
+		add_reason(w, EXIT_REASON_TRIPLE_FAULT);
+}
+
+/* One event in a million costs nothing for the rest: the backend does not even
+ * make a record of what nobody asked for. */
+static void update_records(struct intro *s)
+{
+	struct record_wants w = {0};
+	bool all = s->plan.kind == PLAN_STEP || s->plan.kind == PLAN_EXPR || s->until;
+	for (unsigned i = 0; i < s->subs; i++)
+		for (int k = 0; k < EVENT_KINDS && s->sub[i].id; k++)
+			if ((s->sub[i].filter.kinds & needs[0].events) >> k & 1)
+				add_event(&w, k, s->sub[i].filter.reasons);
+	for (unsigned i = 0; i < s->stops && s->stop_kinds & needs[0].stops; i++)
+		if (s->stop[i]->enabled)
+			add_stop(&w, s->stop[i]);
+	if (all)
+		w = (struct record_wants){{UINT64_MAX, UINT64_MAX}, true};
+	s->ops->want_records(s->ctx, &w);
+}
+
 void intro_update_wants(struct intro *s)
 {
+	if (s->ops->want_records)
+		update_records(s);
 	unsigned wants = 0;
 	for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
 		if ((s->listened & needs[i].events) || (s->stop_kinds & needs[i].stops))
