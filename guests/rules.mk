@@ -22,6 +22,30 @@ endef
 $(eval $(call guest_image,l1,1))
 $(eval $(call guest_image,l1-noept,0))
 
+# The fuzz guest: VMX instructions and structures at random, by seed.
+FUZZ_GUEST := $(wildcard guests/fuzz/*.c guests/fuzz/*.S)
+$(B)/guests/fuzz/%.o: guests/fuzz/%.c $(wildcard guests/fuzz/*.h vmx/fields.def)
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -I. -c $< -o $@
+$(B)/guests/fuzz/%.o: guests/fuzz/%.S
+	@mkdir -p $(@D)
+	$(CC) -c $< -o $@
+$(B)/guests/fuzz.elf: $(patsubst guests/%,$(B)/guests/%.o,$(basename $(FUZZ_GUEST))) $(B)/guests/l1/print.o guests/l1.ld
+	$(CC) -nostdlib -static -no-pie -Wl,-T,guests/l1.ld -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+		-Wl,--no-warn-rwx-segments -Wl,-z,noexecstack -o $@.64 $(filter %.o,$^)
+	objcopy -O elf32-i386 $@.64 $@
+
+# make fuzz-vmx TIME=60 SEED=1   the fuzz guest on a build with sanitizers, seed after seed
+TIME ?= 60
+fuzz_vmx_archives = $(foreach d,$(call closure,l0),$(if $(src_$(d)),$(B)/$(d).a))
+$(B)/tests/guest/fuzz_vmx: $(B)/tests/guest/fuzz_vmx.o $(foreach d,base ept cpu vmx machine l0,$(B)/$(d).a)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(fuzz_vmx_archives) -Wl,--end-group $(LIBS)
+fuzz-vmx-run: $(B)/tests/guest/fuzz_vmx $(B)/guests/fuzz.elf
+	@$< $(B)/guests/fuzz.elf $(TIME) $(SEED)
+fuzz-vmx:
+	@$(MAKE) -s MODE=asan fuzz-vmx-run
+.PHONY: fuzz-vmx fuzz-vmx-run
+
 guests: $(GUEST_IMAGES)
 .PHONY: guests
 

@@ -7,6 +7,7 @@
 #include "l0/listen.h"
 #include "l0/nested.h"
 #include "machine/machine.h"
+#include "vmx/controls.h"
 
 #include <time.h>
 
@@ -251,16 +252,27 @@ static uint64_t run_turn(
 
 /* --- Idle time ------------------------------------------------------------ */
 
-/* Nothing but an NMI, which nobody sends, could end this. */
+/* Does nothing but an NMI, which nobody sends, end this wait? In L2 external
+ * interrupts can exit, whatever IF says, and so does the preemption timer. */
+static bool hopeless(const struct l0_vcpu *v)
+{
+	const struct vcpu *c = v->cpu;
+	const struct vmx_cpu *x = v->level == 2 ? vmx_of(c) : NULL;
+	if (c->activity == ACTIVITY_WAIT_SIPI)
+		return true;
+	if (x && x->timer_on)
+		return false;
+	if (c->activity == ACTIVITY_SHUTDOWN)
+		return true;
+	return c->activity == ACTIVITY_HLT && !(c->rflags & FLAG_IF) &&
+	       !(x && (x->pin & PIN_EXT_INTR_EXITING || x->proc2 & PROC2_VIRTUAL_INTR_DELIVERY));
+}
+
 static bool dead(const struct l0 *l)
 {
-	for (unsigned i = 0; !l->asleep && i < l->vcpus; i++) {
-		const struct vcpu *c = l->vcpu[i].cpu;
-		if (c->activity == ACTIVITY_HLT && !(c->rflags & FLAG_IF) && !c->nonroot.on)
-			continue;
-		if (c->activity != ACTIVITY_SHUTDOWN && c->activity != ACTIVITY_WAIT_SIPI)
+	for (unsigned i = 0; !l->asleep && i < l->vcpus; i++)
+		if (!hopeless(&l->vcpu[i]))
 			return false;
-	}
 	return !l->asleep;
 }
 
