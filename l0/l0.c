@@ -180,6 +180,8 @@ void l0_state(struct l0 *l, struct state *s)
 	for (unsigned i = 0; i < l->vcpus; i++) {
 		vcpu_state(l->vcpu[i].cpu, s);
 		state_u8(s, &l->vcpu[i].level);
+		if (l->vcpu[i].level != 1 && !(l->vcpu[i].level == 2 && l->nested))
+			state_fail(s, "vCPU %u runs level %u", i, l->vcpu[i].level);
 	}
 	if (l->nested && state_ok(s))
 		nested_state(l->nested, s);

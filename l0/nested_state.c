@@ -43,7 +43,7 @@ static void failure_state(struct nested_failure *f, struct state *s)
 		state_fail(s, "a failed entry names check %d", f->check);
 }
 
-static void vmcs12_state(struct nested_vmcs12 *m, struct state *s)
+static void vmcs12_state(struct nested_vmcs12 *m, unsigned vcpus, struct state *s)
 {
 	uint32_t vcpu = (uint32_t)m->vcpu;
 
@@ -57,6 +57,10 @@ static void vmcs12_state(struct nested_vmcs12 *m, struct state *s)
 		state_u64(s, &m->used);
 	state_u32(s, &vcpu);
 	m->vcpu = (int32_t)vcpu;
+	if (m->vcpu < -1 || m->vcpu >= (int32_t)vcpus) {
+		state_fail(s, "a VMCS is current on vCPU %d of %u", m->vcpu, vcpus);
+		m->vcpu = -1;
+	}
 	vmcs_state(&m->v, s);
 	if (!state_bookkeeping(s))
 		return;
@@ -90,6 +94,15 @@ static void own_part(struct nested_vcpu *nv, struct state *s)
 	state_u64(s, &nv->cause_retired);
 }
 
+static struct nested_vmcs12 *current_of(const struct nested_vcpu *nv, uint64_t at)
+{
+	for (unsigned i = 0; i < NESTED_VMCS12S; i++)
+		if (at != NESTED_NONE && nv->n->vmcs12[i].at == at &&
+			nv->n->vmcs12[i].vcpu == (int32_t)nv->c->id)
+			return &nv->n->vmcs12[i];
+	return NULL;
+}
+
 static void vcpu_part(struct nested_vcpu *nv, struct state *s)
 {
 	uint64_t cur = nv->cur ? nv->cur->at : NESTED_NONE;
@@ -113,7 +126,7 @@ static void vcpu_part(struct nested_vcpu *nv, struct state *s)
 	if (shadow_on(nv) && state_bookkeeping(s))
 		shadow_vcpu_state(&nv->paging, s);
 	if (state_mode(s) == STATE_LOAD)
-		nv->cur = vmcs12_find(nv->n, cur);
+		nv->cur = current_of(nv, cur);
 }
 
 void nested_state(struct nested *n, struct state *s)
@@ -130,12 +143,16 @@ void nested_state(struct nested *n, struct state *s)
 			vmcs12_from_shadow(&n->vcpu[i]);
 	}
 	for (unsigned i = 0; i < NESTED_VMCS12S && state_ok(s); i++)
-		vmcs12_state(&n->vmcs12[i], s);
+		vmcs12_state(&n->vmcs12[i], n->l->vcpus, s);
 	for (unsigned i = 0; i < n->l->vcpus && state_ok(s); i++) {
 		struct nested_vcpu *nv = &n->vcpu[i];
 		vcpu_part(nv, s);
 		vmx_state(nv->c, s);
-		if (state_mode(s) == STATE_LOAD && state_ok(s))
+		if (state_mode(s) != STATE_LOAD || !state_ok(s))
+			continue;
+		if (nv->l0v->level == 2 && !nv->cur)
+			state_fail(s, "vCPU %u runs an L2 without a current VMCS", i);
+		else
 			nested_loaded(nv);
 	}
 }

@@ -13,11 +13,22 @@ struct nested_vmcs12 *vmcs12_find(const struct nested *n, uint64_t at)
 	return NULL;
 }
 
-/* A slot for `at`: its own, a free one, or the one out of use for longest. */
+/* An L2 runs on it: it stays as it is. */
+static bool running(const struct nested *n, const struct nested_vmcs12 *m)
+{
+	return m->vcpu >= 0 && n->vcpu[m->vcpu].l0v->level == 2;
+}
+
+/* A slot for `at`: its own, a free one, or the one out of use for longest. L1
+ * may make current here what runs an L2 elsewhere, with undefined results: they
+ * are two caches then. */
 static struct nested_vmcs12 *slot(struct nested *n, uint64_t at)
 {
-	struct nested_vmcs12 *m = vmcs12_find(n, at), *oldest = NULL;
+	struct nested_vmcs12 *m = NULL, *oldest = NULL;
 
+	for (unsigned i = 0; !m && i < NESTED_VMCS12S; i++)
+		if (n->vmcs12[i].at == at && !running(n, &n->vmcs12[i]))
+			m = &n->vmcs12[i];
 	for (unsigned i = 0; !m && i < NESTED_VMCS12S; i++) {
 		struct nested_vmcs12 *o = &n->vmcs12[i];
 		if (o->vcpu < 0 && (!oldest || o->at == NESTED_NONE ||

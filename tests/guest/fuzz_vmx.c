@@ -5,6 +5,7 @@
  */
 #include "base/state.h"
 #include "l0/l0.h"
+#include "vmx/vmx.h"
 
 #include <inttypes.h>
 #include <signal.h>
