@@ -106,6 +106,40 @@ static void test_wrong_use(void **ctx)
 	intro_free(s);
 }
 
+/* What no command takes: each says in one line what is wrong. `type` takes any
+ * text, quit and help are told apart from the rest. */
+static void test_every_command_refuses_nonsense(void **ctx)
+{
+	static const char *const nonsense[] = {" )(", " ))) ((( ;;", " l9", " l2:77 rip", " '", " 0x",
+		" --nope", " \xff\xfe", " l2: l1p: h:", " 99999999999999999999999"};
+	struct intro *s = fake_session();
+	struct shell sh;
+	(void)ctx;
+	shell_init(&sh, s);
+	intro_set_limit(s, 20000);
+	for (unsigned i = 0; i < command_count(&sh); i++) {
+		const struct command *c = command_at(&sh, i);
+		unsigned refused = 0;
+		for (size_t k = 0; k < sizeof nonsense / sizeof *nonsense; k++) {
+			struct buf out = {0};
+			char line[256];
+			snprintf(line, sizeof line, "%s%s", c->name, nonsense[k]);
+			if (!strcmp(c->name, "save") || !strcmp(c->name, "trace") || !strcmp(c->name, "symbols"))
+				snprintf(line, sizeof line, "%s /nonexistent/%s x%s", c->name, c->name, nonsense[k]);
+			bool ok = command_run(&sh, line, &out);
+			refused += !ok;
+			if (!ok && (!out.len || strchr(out.data, '\n') != out.data + out.len - 1))
+				fail_msg("%s: %s", line, out.data ? out.data : "(nothing)");
+			buf_done(&out);
+		}
+		if (!refused && strcmp(c->name, "type"))
+			fail_msg("%s refuses nothing", c->name);
+	}
+	assert_false(sh.quit);
+	shell_done(&sh);
+	intro_free(s);
+}
+
 /* Every command that only looks leaves the state as it was. */
 static void test_looking_changes_nothing(void **ctx)
 {
@@ -191,7 +225,8 @@ static void test_traces(void **ctx)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_golden),
-		cmocka_unit_test(test_wrong_use), cmocka_unit_test(test_looking_changes_nothing),
+		cmocka_unit_test(test_wrong_use),
+		cmocka_unit_test(test_every_command_refuses_nonsense), cmocka_unit_test(test_looking_changes_nothing),
 		cmocka_unit_test(test_completion), cmocka_unit_test(test_traces)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

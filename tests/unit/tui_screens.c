@@ -1,5 +1,5 @@
-/* Every panel on the recorded machine, at three sizes, as literal screens:
- * tests/golden/tui/NAME-WxH.txt. BLESS=1 rewrites them; the diff is read. */
+/* Every panel on the recorded machine, at three sizes, as literal screens,
+ * without styles and with: tests/golden/tui/NAME-WxH[-colour].txt. BLESS=1 rewrites them; the diff is read. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "introspect/fake.h"
 #include "introspect/run.h"
@@ -87,16 +88,19 @@ static void test_every_panel(void **ctx)
 	(void)ctx;
 	for (unsigned i = 0; tui_view_at(i, &view, &help); i++)
 		for (unsigned k = 0; k < 3; k++) {
-			struct intro *s;
-			struct tui *t = open_tui(&s, false);
-			struct buf out = {0};
-			char name[80];
-			show(t, i);
-			dump(t, size[k][0], size[k][1], false, &out);
-			snprintf(name, sizeof(name), "%s-%dx%d", view, size[k][0], size[k][1]);
-			compare(name, &out);
-			buf_done(&out);
-			close_tui(t, s);
+			for (int styled = 0; styled < 2; styled++) {
+				struct intro *s;
+				struct tui *t = open_tui(&s, false);
+				struct buf out = {0};
+				char name[80];
+				show(t, i);
+				dump(t, size[k][0], size[k][1], styled, &out);
+				snprintf(name, sizeof(name), "%s-%dx%d%s", view, size[k][0], size[k][1],
+					styled ? "-colour" : "");
+				compare(name, &out);
+				buf_done(&out);
+				close_tui(t, s);
+			}
 		}
 }
 
@@ -199,6 +203,47 @@ static void test_command_line(void **ctx)
 	close_tui(t, s);
 }
 
+static struct tui *configured(struct intro *s, const char *text, struct err *e)
+{
+	char path[] = "/tmp/nestscope-conf-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	struct tui *t = tui_new(&(struct tui_config){.session = s, .config = path}, e);
+	unlink(path);
+	return t;
+}
+
+/* Keys and colours from a file; a wrong line is named with what would be right. */
+static void test_configuration(void **ctx)
+{
+	static const struct {
+		const char *text, *why;
+	} wrong[] = {{"bind x nothing\n", ":1: "}, {"# fine\nbind Wrong quit\n", ":2: "},
+		{"colour nobody 5\n", "'nobody' is no colour role"}, {"colour l1 256\n", "0 to 255"},
+		{"paint it black\n", "wants 'bind KEY ACTION' or 'colour ROLE FG [BG]'"}};
+	struct intro *s = fake_session();
+	struct err e = {0};
+	struct buf out = {0};
+	(void)ctx;
+	struct tui *t = configured(s, "# mine\n\nbind y help\nbind F12 quit\ncolour l2 208 17\n", &e);
+	assert_non_null(t);
+	tui_key(t, 'y');
+	dump(t, 100, 30, false, &out);
+	assert_non_null(strstr(out.data, "Help"));
+	assert_false(tui_key(t, PANEL_KEY_F1 + 11));
+	tui_free(t);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		memset(&e, 0, sizeof(e));
+		assert_null(configured(s, wrong[i].text, &e));
+		assert_non_null(strstr(e.msg, wrong[i].why));
+		assert_null(strchr(e.msg, '\n'));
+	}
+	buf_done(&out);
+	intro_free(s);
+}
+
 static void test_step_follows_the_machine(void **ctx)
 {
 	struct intro *s;
@@ -245,7 +290,7 @@ int main(void)
 		cmocka_unit_test(test_layouts_in_colour_and_ascii),
 		cmocka_unit_test(test_small_screens_do_not_break),
 		cmocka_unit_test(test_search_and_filter), cmocka_unit_test(test_command_line),
-		cmocka_unit_test(test_step_follows_the_machine),
+		cmocka_unit_test(test_configuration), cmocka_unit_test(test_step_follows_the_machine),
 		cmocka_unit_test(test_random_keys)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
