@@ -92,12 +92,14 @@ static void put_code(struct oracle *o)
 	phys_write(&o->b.phys, hpa(ORACLE_GPA + (ORACLE_CODE - ORACLE_AT)), o->code, o->len + 5);
 }
 
+/* In both memories: operands can lie there. */
 static void put_exit(struct oracle *o)
 {
 	uint8_t *p = (uint8_t *)ORACLE_END;
 	uint32_t at = (uint32_t)ORACLE_CTX + (o->mode == 8 ? 144 : 168);
 	memcpy(p, o->mode == 8 ? "\xff\x24\x25" : "\xff\x2d", 3);
 	memcpy(p + (o->mode == 8 ? 3 : 2), &at, 4);
+	phys_write(&o->b.phys, hpa(ORACLE_GPA + (ORACLE_END - ORACLE_AT)), p, 7);
 }
 
 static void random_registers(struct oracle *o)
