@@ -52,8 +52,8 @@ nestscope.panel("histogram", "Exit histogram", function(canvas, width, height)
 	local list = sorted()
 	for y = 1, math.min(height, #list) do
 		local r = list[y]
-		canvas:text(1, y, string.format("l%d %-18s %-20s %8d", r.level, r.reason, r.detail, r.n),
+		canvas:text(1, y, string.format("l%d %-18.18s %-24.24s %8d", r.level, r.reason, r.detail, r.n),
 			r.level == 1 and "l1" or "l2")
-		if width > 60 then canvas:bar(54, y, width - 55, r.n, list[1].n) end
+		if width > 70 then canvas:bar(58, y, width - 59, r.n, list[1].n) end
 	end
 end)

@@ -91,6 +91,7 @@ struct plugins {
 	struct hook **stop; /* borrowed; hooks that are stops, by rising id */
 	unsigned stops;
 	unsigned stop_sub;  /* the subscription that serves them; 0: none */
+	int reaper;         /* of the event loop; 0: none */
 	struct nestscope_plugin *repl; /* owned; the `lua` command's */
 };
 
@@ -99,6 +100,9 @@ extern const struct nestscope_host plugin_host;
 /* False: too deep, disabled or dying - do not call it. */
 bool plugin_enter(struct nestscope_plugin *p, const struct event *ev, const struct event **before);
 void plugin_leave(struct nestscope_plugin *p, const struct event *before);
+/* The same, but nothing is freed until the event loop turns: its caller still
+ * uses what is the plugin's. */
+void plugin_leave_later(struct nestscope_plugin *p, const struct event *before);
 /* Takes away everything that could call it, and tells the user. */
 void plugin_disable(struct nestscope_plugin *p, const char *why);
 /* Returns 0; the message is what error() gives. */

@@ -2,6 +2,7 @@
  * `plugin` command. */
 #include "plugins/host.h"
 
+#include "base/loop.h"
 #include "introspect/run.h"
 
 #include <dlfcn.h>
@@ -152,6 +153,24 @@ void plugin_leave(struct nestscope_plugin *p, const struct event *before)
 		remove_plugin(p);
 }
 
+void plugin_leave_later(struct nestscope_plugin *p, const struct event *before)
+{
+	p->event = before;
+	p->depth--;
+}
+
+/* Between slices: those that nobody could free where they ended. */
+static void reap(void *ctx, int *timeout_ms)
+{
+	struct plugins *ps = ctx;
+	(void)timeout_ms;
+	for (unsigned i = 0; i < ps->count; i++)
+		if (ps->plugin[i]->dying && !ps->plugin[i]->depth) {
+			remove_plugin(ps->plugin[i]);
+			return; /* the list has changed; the next turn goes on */
+		}
+}
+
 void plugin_disable(struct nestscope_plugin *p, const char *why)
 {
 	struct buf line = {0};
@@ -245,6 +264,8 @@ struct plugins *plugins_new(const struct plugins_config *cfg)
 	ps->cfg = *cfg;
 	ps->s = cfg->session;
 	ps->next_id = 1;
+	if (cfg->loop)
+		ps->reaper = loop_add_source(cfg->loop, &(struct loop_source){reap, NULL, ps});
 	return ps;
 }
 
@@ -257,6 +278,8 @@ void plugins_free(struct plugins *ps)
 	if (ps->repl)
 		destroy(ps->repl);
 	intro_unsubscribe(ps->s, ps->stop_sub);
+	if (ps->reaper)
+		loop_del(ps->cfg.loop, ps->reaper);
 	free(ps->plugin);
 	free(ps->stop);
 	free(ps);

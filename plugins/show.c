@@ -194,7 +194,7 @@ static void draw_panel(struct grid *g, struct rect r, void *ctx)
 		grid_text_max(g, r.x, r.y, r.w, (struct style){COLOUR_BAD, COLOUR_DEFAULT, 0}, p->why);
 	else if (r.w > 0 && r.h > 0 && plugin_enter(p, NULL, &before)) {
 		v->draw(p, v->ctx, &canvas, (uint32_t)r.w, (uint32_t)r.h);
-		plugin_leave(p, before);
+		plugin_leave_later(p, before);
 	}
 	grid_unclip(g, old);
 }
@@ -207,7 +207,7 @@ static enum panel_key_result panel_key(void *ctx, uint32_t key)
 	if (!v->key || !plugin_enter(p, NULL, &before))
 		return PANEL_IGNORED;
 	int taken = v->key(p, v->ctx, key);
-	plugin_leave(p, before);
+	plugin_leave_later(p, before);
 	return taken ? PANEL_REDRAW : PANEL_IGNORED;
 }
 
