@@ -92,7 +92,7 @@ static void bash(void)
 	puts("'\n\t\treturn\n\tfi\n\tcase \"$prev\" in");
 	options(bash_value);
 	fputs("\tesac\n\t[ -n \"${COMPREPLY[*]}\" ] && return\n\tcase \"${COMP_WORDS[1]}\" in\n"
-	      "\trun) _nestscope_words '", stdout);
+	      "\trun|linux) _nestscope_words '", stdout);
 	options(bash_word);
 	puts("' ;;\n\t*) _nestscope_files ;;\n\tesac\n}\ncomplete -F _nestscope nestscope");
 }
@@ -139,7 +139,7 @@ static void zsh(void)
 		quoted(first[i].help, true);
 		puts("'");
 	}
-	puts("\t)\n\t_describe command first\nelif [[ $words[2] == run ]]; then\n"
+	puts("\t)\n\t_describe command first\nelif [[ $words[2] == (run|linux) ]]; then\n"
 	     "\tshift words\n\t(( CURRENT-- ))\n\t_arguments \\");
 	options(zsh_option);
 	puts("\t\t'*:: :'\nelse\n\t_files\nfi");
@@ -147,7 +147,7 @@ static void zsh(void)
 
 static void fish_option(const struct row *r)
 {
-	printf("complete -c nestscope -n '__fish_seen_subcommand_from run' -%c %s", r->name[1] ? 'l' : 's',
+	printf("complete -c nestscope -n '__fish_seen_subcommand_from run linux' -%c %s", r->name[1] ? 'l' : 's',
 		r->name);
 	if (*r->args && *r->args != '[')
 		fputs(takes_file(r) ? " -rF" : " -x", stdout);
