@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-enum msr_kind { FIELD, CONSTANT, SINK, ZERO, FUNC };
+enum msr_kind { FIELD, CONSTANT, SINK, ZERO, ABSENT, FUNC };
 
 struct msr_row {
 	uint32_t first, last;
@@ -27,6 +27,7 @@ static const struct msr_row rows[] = {
 #define MSR_CONST(n, name, v)               {n, n, #name, CONSTANT, 0, v, 0, NULL, NULL},
 #define MSR_SINK(n, name, mask)             {n, n, #name, SINK, 0, 0, mask, NULL, NULL},
 #define MSR_ZERO(n, name)                   {n, n, #name, ZERO, 0, 0, 0, NULL, NULL},
+#define MSR_ABSENT(n, name)                 {n, n, #name, ABSENT, 0, 0, 0, NULL, NULL},
 #define MSR_FUNC(n, name, rd, wr)           {n, n, #name, FUNC, 0, 0, 0, rd, wr},
 #define MSR_RANGE(first, last, name, rd, wr) {first, last, #name, FUNC, 0, 0, 0, rd, wr},
 #include "cpu/msrs.def"
@@ -99,6 +100,8 @@ bool msr_read(struct vcpu *c, uint32_t n, uint64_t *v)
 		return true;
 	case FUNC:
 		return r->read && r->read(c, n, v);
+	case ABSENT:
+		return cpu_has(c->model, FEAT_IGNORE_MSRS);
 	default:
 		return false;
 	}
@@ -122,6 +125,8 @@ bool msr_write(struct vcpu *c, uint32_t n, uint64_t v)
 		return true;
 	case FUNC:
 		return r->write && r->write(c, n, v);
+	case ABSENT:
+		return cpu_has(c->model, FEAT_IGNORE_MSRS);
 	default:
 		return false;
 	}
