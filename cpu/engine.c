@@ -11,6 +11,7 @@
 #include "cpu/fp.h"
 #include "cpu/jit.h"
 #include "cpu/mnemonic.h"
+#include "cpu/pmu.h"
 #include "cpu/run.h"
 #include "cpu/stub.h"
 
@@ -129,6 +130,8 @@ void engine_rearm(struct vcpu *c)
 	next = next > c->clock_base ? next - c->clock_base : 0;
 	if (next < h)
 		h = next;
+	if (c->pmu_wakes && pmu_next(c) < h - c->retired && h > c->retired)
+		h = c->retired + pmu_next(c);
 	if (h < c->retired)
 		h = c->retired;
 	if (h < c->horizon) {
@@ -399,6 +402,8 @@ static void set_horizon(struct vcpu *c)
 	next = next > c->clock_base ? next - c->clock_base : 0;
 	if (next < h)
 		h = next;
+	if (c->pmu_wakes && pmu_next(c) < h - c->retired && h > c->retired)
+		h = c->retired + pmu_next(c);
 	if (h < c->retired)
 		h = c->retired;
 	c->horizon = h;
@@ -595,6 +600,7 @@ enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
 	if (e->end - c->retired > (uint64_t)INT64_MAX / 2)
 		e->end = c->retired + (uint64_t)INT64_MAX / 2;
 	c->mode_changed = true;
+	pmu_changed(c);
 	e->patch = NULL;
 	e->why = RUN_ON;
 	e->hit_pending = false;
@@ -613,6 +619,8 @@ enum cpu_leave engine_run(struct vcpu *c, uint64_t budget)
 				jit_restart(s->jit);
 			e->brk = false;
 		}
+		if (c->pmu_wakes && !pmu_next(c))
+			pmu_sync(c);
 		if (c->pending && !only_masked(c)) {
 			step = boundary(c);
 			if (step == CPU_EXIT)

@@ -48,7 +48,7 @@ static inline __attribute__((always_inline)) void level_set(
 /* No trap, no check that the new level or flags switch on. */
 static inline bool everyday(const struct vcpu *c, uint64_t flags)
 {
-	return !((c->rflags | flags) & (FLAG_TF | FLAG_RF)) && !c->mode_changed &&
+	return !((c->rflags | flags) & (FLAG_TF | FLAG_RF)) && !c->mode_changed && !c->pmu_levels &&
 		!(c->engine->mode & (MODE_ALIGN | MODE_STEP)) &&
 		!((flags & FLAG_AC) && (c->cr0 & CR0_AM)) && !c->sti_shadow && !c->movss_shadow;
 }

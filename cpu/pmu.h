@@ -12,7 +12,14 @@
  * with the clock and `retired` complete. */
 void pmu_sync(struct vcpu *c);
 
-/* Clock ticks until the next overflow that interrupts; UINT64_MAX: none. */
+/* The counters' controls were written: renews c->pmu_wakes and c->pmu_levels. */
+void pmu_changed(struct vcpu *c);
+
+/* CPL is about to change, and some counter counts at one level only. */
+void pmu_level(struct vcpu *c);
+
+/* Instructions until the next overflow that interrupts, if nothing changes;
+ * UINT64_MAX: none. */
 uint64_t pmu_next(const struct vcpu *c);
 
 /* RDPMC's counter; false = #GP. */

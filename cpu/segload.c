@@ -3,6 +3,7 @@
  * Register", 20.1.1 "Address Translation in Real-Address Mode". */
 #include "cpu/desc.h"
 #include "cpu/mem.h"
+#include "cpu/pmu.h"
 
 static void put_base(struct vcpu *c, enum seg_reg r)
 {
@@ -37,8 +38,11 @@ void seg_set_null(struct vcpu *c, enum seg_reg r, uint16_t sel)
 
 void cpl_set(struct vcpu *c, unsigned cpl)
 {
-	if (c->cpl != cpl)
+	if (c->cpl != cpl) {
 		c->mode_changed = true;
+		if (c->pmu_levels)
+			pmu_level(c);
+	}
 	c->cpl = cpl;
 }
 

@@ -212,6 +212,8 @@ struct vcpu {
 	bool delivering;
 	bool iret_unblocked_nmi;  /* IRET lifted NMI blocking and then met a fault or exit */
 	enum cpu_leave leave;     /* with CPU_LEAVE */
+	bool pmu_wakes;           /* a counter that interrupts is on (derived from pmu) */
+	bool pmu_levels;          /* a counter counts at CPL 0, or above 0, only (likewise) */
 	bool mode_changed;        /* set by anything that blocks are keyed on */
 
 	/* --- counters */

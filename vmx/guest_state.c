@@ -2,6 +2,7 @@
  * Guest State", 27.3 "Saving Guest State".
  */
 #include "base/phys.h"
+#include "cpu/pmu.h"
 #include "vmx/record.h"
 
 /* CR0 bits that entry and exit leave alone: ET, 15:6, 17, 28:19, NW, CD. */
@@ -28,6 +29,8 @@ static void load_segments(struct vcpu *c, const struct vmcs *v)
 		v->v[VMCS_GUEST_GDTR_BASE], v->v[VMCS_GUEST_GDTR_LIMIT]};
 	c->idtr = (struct desc_table){
 		v->v[VMCS_GUEST_IDTR_BASE], v->v[VMCS_GUEST_IDTR_LIMIT]};
+	if (c->pmu_levels)
+		pmu_level(c);
 	c->cpl = seg_dpl(&c->seg[SEG_SS]);
 }
 

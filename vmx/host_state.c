@@ -1,6 +1,7 @@
 /* Host-state fields into struct vcpu, SDM Vol. 3C 27.5 "Loading Host State".
  */
 #include "base/phys.h"
+#include "cpu/pmu.h"
 #include "vmx/record.h"
 
 #include <string.h>
@@ -55,6 +56,8 @@ static void load_segments(struct vcpu *c, const struct vmcs *v, bool host64)
 	c->seg[SEG_LDTR] = (struct seg){.ar = AR_UNUSABLE};
 	c->gdtr = (struct desc_table){v->v[VMCS_HOST_GDTR_BASE], 0xffff};
 	c->idtr = (struct desc_table){v->v[VMCS_HOST_IDTR_BASE], 0xffff};
+	if (c->pmu_levels)
+		pmu_level(c);
 	c->cpl = 0;
 }
 
