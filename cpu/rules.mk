@@ -9,8 +9,10 @@ oracle_src := $(sort $(wildcard tests/insn/*.c))
 $(B)/tests/insn/oracle: $(patsubst %.c,$(B)/%.o,$(oracle_src)) $(B)/cpu.a $(B)/ept.a $(B)/base.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
-ORACLE_STATES ?= 26000000
+# Translated (64-bit code at once, 32-bit code never), then interpreted.
+ORACLE_STATES ?= 18000000
 oracle: $(B)/tests/insn/oracle
+	$(B)/tests/insn/oracle -s 2 -t 0 -m 64 -n $(ORACLE_STATES)
 	$(B)/tests/insn/oracle -n $(ORACLE_STATES)
 .PHONY: oracle
 
