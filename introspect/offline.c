@@ -105,13 +105,27 @@ static struct l0_config config_of(const json_t *j)
 	return c;
 }
 
+/* A file decides nothing about writing to others. */
+static bool writes_disks(const struct l0_config *c, const char *path, struct err *e)
+{
+	for (unsigned i = 0; i < c->disks; i++) {
+		size_t n = strlen(c->disk[i]);
+		if (n < 6 || strcmp(c->disk[i] + n - 6, ",write"))
+			continue;
+		err_set(e, ERR_FILE, "the machine of '%s' writes to the disk %.*s; give the machine's "
+			"options and use load", path, (int)(n - 6), c->disk[i]);
+		return true;
+	}
+	return false;
+}
+
 struct intro *intro_open_snapshot(const char *path, struct err *e)
 {
 	json_t *j = read_config(path, e);
 	if (!j)
 		return NULL;
 	struct l0_config c = config_of(j);
-	struct l0 *l = l0_new(&c, e);
+	struct l0 *l = writes_disks(&c, path, e) ? NULL : l0_new(&c, e);
 	if (l && !l0_load(l, path, e)) {
 		l0_free(l);
 		l = NULL;

@@ -1,4 +1,4 @@
-# make fuzz-packets, fuzz-commands   fuzz the gdb packets, the commands (FUZZ_SECONDS=20 SEED=1); clean under
+# make fuzz-packets, fuzz-commands, fuzz-snapshots   fuzz packets, commands, files (FUZZ_SECONDS=20 SEED=1); clean under
 # MODE=asan. MODE=fuzz CC=clang drives the same functions with libFuzzer.
 FUZZERS := $(basename $(notdir $(filter-out tests/fuzz/driver.c,$(wildcard tests/fuzz/*.c))))
 FUZZ_SECONDS ?= 20
@@ -18,5 +18,7 @@ ifeq ($(MODE),fuzz)
 else
 	@timeout $$(($(FUZZ_SECONDS) + 120)) $< --seconds $(FUZZ_SECONDS) --seed $(SEED) $(call FUZZ_CORPUS,$*)
 endif
+
+fuzz-snapshots: $(B)/guests/l1.elf
 
 .PHONY: $(FUZZERS:%=fuzz-%)

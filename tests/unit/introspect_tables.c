@@ -10,6 +10,8 @@
 
 #include "cpu/fp.h"
 #include "introspect/live.h"
+#include "introspect/machine.h"
+#include "introspect/offline.h"
 #include "introspect/regs.h"
 #include "introspect/run.h"
 #include "introspect/vmcs.h"
@@ -17,6 +19,7 @@
 #include "machine/machine.h"
 #include "tests/lib/l1_machine.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 struct run {
@@ -250,11 +253,55 @@ static void test_stale_tlb_is_told(void **ctx)
 	end(&r);
 }
 
+/* --- snapshots --------------------------------------------------------------------- */
+
+/* How this process has a file open: the access mode, or -1. */
+static int open_as(const char *path)
+{
+	char link[64], to[256];
+	for (int fd = 3; fd < 256; fd++) {
+		snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+		ssize_t n = readlink(link, to, sizeof to - 1);
+		if (n > 0 && (to[n] = 0, !strcmp(to, path)))
+			return fcntl(fd, F_GETFL) & O_ACCMODE;
+	}
+	return -1;
+}
+
+/* A snapshot names its machine's disks; opening it alone writes to none of them. */
+static void test_snapshot_opens_no_disk_for_writing(void **ctx)
+{
+	char disk[] = "/tmp/nestscope-disk-XXXXXX", snap[] = "/tmp/nestscope-snap-XXXXXX", spec[64];
+	int fd = mkstemp(disk), fd2 = mkstemp(snap);
+	struct err e = {0};
+	(void)ctx;
+	assert_true(fd >= 0 && fd2 >= 0 && !ftruncate(fd, 1 << 20));
+	close(fd);
+	close(fd2);
+	snprintf(spec, sizeof spec, "%s,write", disk);
+	struct l0_config cfg = {.mem = 32u << 20, .vcpus = 1, .disk = {spec}, .disks = 1};
+	struct l0 *l = l0_new(&cfg, &e);
+	if (!l)
+		fail_msg("%s", e.msg);
+	struct intro *s = live_session(l);
+	assert_int_equal(open_as(disk), O_RDWR);
+	if (!intro_save(s, snap, &e))
+		fail_msg("%s", e.msg);
+	intro_free(s);
+	l0_free(l);
+	assert_null(intro_open_snapshot(snap, &e));
+	assert_non_null(strstr(e.msg, "use load"));
+	assert_int_equal(open_as(disk), -1);
+	unlink(disk);
+	unlink(snap);
+}
+
 int main(void)
 {
 	struct err e = {0};
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_walks_against_another_reader),
-		cmocka_unit_test(test_origin_against_keys), cmocka_unit_test(test_stale_tlb_is_told)};
+		cmocka_unit_test(test_origin_against_keys), cmocka_unit_test(test_stale_tlb_is_told),
+		cmocka_unit_test(test_snapshot_opens_no_disk_for_writing)};
 	if (!fp_host_init(&e)) {
 		fprintf(stderr, "%s\n", e.msg);
 		return 1;
