@@ -14,6 +14,7 @@
 struct shadow_vcpu {
 	struct shadow_regs regs[2];   /* L1's and L2's own; as of the last lowering */
 	struct shadow_space space[2];
+	uint16_t vpid;                /* of L2's last entry; 0: none */
 	bool lowered;                 /* struct vcpu holds the hardware's values */
 	bool known;                   /* regs[0] is what space[0] was entered with */
 	bool sync;                    /* L1 flushed what its CR3 leads to */

@@ -277,9 +277,13 @@ void shadow_merge(struct nested_vcpu *nv, struct vmcs *v, uint64_t vpid)
 	struct shadow_regs r = regs_of_vmcs12(nv, v12);
 	struct hardware h;
 
-	/* without a VPID every entry flushes */
-	if (shadow_enter(m, &s->space[1], &r, !vpid) && vpid)
+	/* without a VPID every entry flushes; another VPID knows nothing of what
+	 * the tables hold for the one before */
+	bool fresh = !vpid || vpid != s->vpid;
+	bool moved = shadow_enter(m, &s->space[1], &r, fresh);
+	if ((moved || fresh) && vpid)
 		tlb_invvpid(nv->c, (uint16_t)vpid, false);
+	s->vpid = (uint16_t)vpid;
 	s->regs[1] = r;
 	h.regs = shadow_hardware(m, &s->space[1], &r);
 	h.cr0_mask = vmcs_get(v12, VMCS_CR0_GUEST_HOST_MASK) | cr0_mask(&s->space[1]);
@@ -320,6 +324,7 @@ void shadow_vcpu_state(struct shadow_vcpu *sv, struct state *s)
 		regs_state(&sv->regs[i], s);
 		shadow_space_state(&sv->space[i], s);
 	}
+	state_u16(s, &sv->vpid);
 	state_bool(s, &sv->lowered);
 	state_bool(s, &sv->known);
 	state_bool(s, &sv->sync);
