@@ -26,6 +26,16 @@ static void find_next(struct clock *c)
 			c->next = c->timer[i]->deadline;
 }
 
+void clock_unregister(struct clock *c, struct clock_timer *t)
+{
+	unsigned to = 0;
+	for (unsigned i = 0; i < c->timers; i++)
+		if (c->timer[i] != t)
+			c->timer[to++] = c->timer[i];
+	c->timers = to;
+	find_next(c);
+}
+
 void clock_arm(struct clock *c, struct clock_timer *t, uint64_t deadline)
 {
 	uint64_t old = t->deadline;

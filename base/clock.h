@@ -48,6 +48,9 @@ struct clock {
 void clock_init(struct clock *c);
 void clock_register(struct clock *c, struct clock_timer *t, void (*fire)(void *owner), void *owner);
 
+/* The owner goes away before the clock does. */
+void clock_unregister(struct clock *c, struct clock_timer *t);
+
 /* (Re)arms t for the absolute tick `deadline`; a past deadline fires at the
  * next clock_run. */
 void clock_arm(struct clock *c, struct clock_timer *t, uint64_t deadline);

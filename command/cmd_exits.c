@@ -66,7 +66,7 @@ static bool list(struct shell *sh, const struct exit_filter *f, uint64_t count, 
 	for (uint64_t q = end; q > first && n < count; q--)
 		if (intro_exit(sh->s, q - 1, &r) && exit_filter_match(sh->s, f, &r))
 			seq[n++] = q - 1;
-	out_table(o, "exits", ">seq,>clock,>vcpu,kind,from,to,by,reason,detail,qualification,symbol,.rip,>cost,>cause");
+	out_table(o, "exits", ">seq,>clock,>vcpu,kind,from,to,by,reason,detail,qualification,symbol,.rip,>cost,.cycles,>cause");
 	while (n--) {
 		struct buf d = {0}, q = {0};
 		intro_exit(sh->s, seq[n], &r);
@@ -85,6 +85,7 @@ static bool list(struct shell *sh, const struct exit_filter *f, uint64_t count, 
 		symbol_cell(sh, r.from, r.cr3, r.rip, o);
 		out_hex(o, r.rip);
 		out_u64(o, r.cost);
+		out_u64(o, r.model_cost);
 		if (r.cause == UINT64_MAX)
 			out_none(o);
 		else
@@ -151,7 +152,7 @@ static bool top(struct shell *sh, const struct exit_filter *f, unsigned split, b
 		n = merge_symbols(sh, row, n);
 		qsort(row, n, sizeof *row, by_count);
 	}
-	out_table(o, "top", ">count,>share,level,kind,by,reason,detail,symbol,>cost,>caused");
+	out_table(o, "top", ">count,>share,level,kind,by,reason,detail,symbol,>cost,.cycles,>caused");
 	for (size_t i = 0; i < n && i < count; i++) {
 		const struct exit_stat *s = &row[i];
 		bool entry = s->kind == EXIT_ENTRY;
@@ -165,6 +166,7 @@ static bool top(struct shell *sh, const struct exit_filter *f, unsigned split, b
 		/* an entry's rip is L1's VMLAUNCH or VMRESUME */
 		symbol_cell(sh, entry ? LEVEL_L1 : s->level, s->cr3, s->rip, o);
 		out_grouped(o, s->count ? s->cost / s->count : 0);
+		out_u64(o, s->model_cost);
 		out_grouped(o, s->caused);
 	}
 	free(row);

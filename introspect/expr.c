@@ -179,6 +179,7 @@ static bool exit_prop(const struct exit_record *r, enum expr_prop p, uint64_t *o
 	case PROP_DETAIL: *out = r->detail; return true;
 	case PROP_RIP: *out = r->rip; return true;
 	case PROP_COST: *out = r->cost; return true;
+	case PROP_CYCLES: *out = r->model_cost; return true;
 	case PROP_CAUSE: *out = r->cause; return true;
 	case PROP_GPA:
 		*out = r->gpa;

@@ -27,7 +27,8 @@ void live_record(struct live *v, uint64_t seq, const struct ring_record *r, stru
 		.gpa = r->reason == EXIT_REASON_EPT_VIOLATION || r->reason == EXIT_REASON_EPT_MISCONFIG ?
 			r->detail : UINT64_MAX, .gla = UINT64_MAX,
 		.intr_info = r->intr_info, .insn_length = r->insn_len, .vmcs12 = r->vmcs12,
-		.cause = r->cause, .cost = r->cost, .by_tool = r->mode & RING_TOOL};
+		.cause = r->cause, .cost = r->cost, .model_cost = l0_options_cost(&v->l->options),
+		.by_tool = r->mode & RING_TOOL};
 	/* an exit that L0 handles leads back to where it came from, through L0 */
 	if (out->kind == EXIT_EXIT)
 		out->to = LEVEL_L0;

@@ -4,10 +4,14 @@
 
 static const struct {
 	const char *key, *help;
+	bool value;
+	const char *why; /* no other value; NULL: free */
 } uses[] = {
-#define USE(e, key, help) {key, help},
+#define USE(e, key, help) {key, help, true, NULL},
+#define FIXED(e, key, value, help, why) {key, help, value, why},
 #include "l0/options.def"
 #undef USE
+#undef FIXED
 };
 
 static const char *const mmu_names[] = {
@@ -26,6 +30,24 @@ static const char *const cost_names[] = {
 const char *l0_mmu_name(enum l0_mmu m)
 {
 	return mmu_names[m];
+}
+
+enum cost_model {
+#define COST_MODEL(e, name, help) MODEL_##e,
+#include "l0/cost.def"
+	MODELS
+};
+
+uint64_t l0_options_cost(const struct l0_options *o)
+{
+	static const struct {
+		uint64_t EXIT, ENTRY;
+	} cycles[MODELS] = {
+#define COST(model, event, n) [MODEL_##model].event = n,
+#include "l0/cost.def"
+	};
+
+	return o->cost < MODELS ? cycles[o->cost].EXIT + cycles[o->cost].ENTRY : 0;
 }
 
 static bool parse_bool(const char *v, bool *out)
@@ -54,6 +76,9 @@ static bool parse_switch(struct l0_options *o, const char *key, const char *v, s
 		return vmx_caps_switch(o->cap, key + 4, on, e);
 	for (unsigned i = 0; i < COUNT(uses); i++)
 		if (!strcmp(uses[i].key, key)) {
+			if (uses[i].why && on != uses[i].value)
+				return err_set(e, ERR_USAGE, "--l0 %s is %s: %s", key,
+					uses[i].value ? "on" : "off", uses[i].why);
 			o->use[i] = on;
 			return true;
 		}
@@ -107,7 +132,7 @@ bool l0_options_parse(struct l0_options *o, const char *spec, struct err *e)
 	o->cost = 1;
 	vmx_caps_full(o->cap);
 	for (unsigned i = 0; i < L0_USE_COUNT; i++)
-		o->use[i] = true;
+		o->use[i] = uses[i].value;
 	while (spec && *spec) {
 		char item[96], *v;
 		size_t n = strcspn(spec, ",");
@@ -131,7 +156,8 @@ bool l0_options_parse(struct l0_options *o, const char *spec, struct err *e)
 void l0_options_help(struct buf *out)
 {
 	for (unsigned i = 0; i < COUNT(uses); i++)
-		buf_fmt(out, "%-26s on   %s\n", uses[i].key, uses[i].help);
+		buf_fmt(out, "%-26s %-4s %s\n", uses[i].key, uses[i].value ? "on" : "off",
+			uses[i].help);
 	for (unsigned i = 0; i < CAP_COUNT; i++)
 		if (*vmx_cap_key(i))
 			buf_fmt(out, "cap.%-22s on   %s\n", vmx_cap_key(i), vmx_cap_text(i));

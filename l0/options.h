@@ -9,11 +9,14 @@
 #include "vmx/caps.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum l0_use {
 #define USE(e, key, help) L0_USE_##e,
+#define FIXED(e, key, value, help, why) L0_USE_##e,
 #include "l0/options.def"
 #undef USE
+#undef FIXED
 	L0_USE_COUNT
 };
 
@@ -38,6 +41,10 @@ bool l0_options_parse(struct l0_options *o, const char *spec, struct err *e);
 
 /* One line per key with its default and help. */
 void l0_options_help(struct buf *out);
+
+/* Cycles of a transition through L0, a VM exit and a VM entry, by the cost
+ * model; they never move the clock. */
+uint64_t l0_options_cost(const struct l0_options *o);
 
 const char *l0_mmu_name(enum l0_mmu m);
 

@@ -93,7 +93,7 @@ void vmx_detach(struct vcpu *c)
 	if (!x)
 		return;
 	if (c->clock)
-		clock_disarm(c->clock, &x->timer);
+		clock_unregister(c->clock, &x->timer);
 	c->nonroot = (struct cpu_nonroot){.apic_access = hpa(UINT64_MAX)};
 	c->hooks = NULL;
 	c->vmx = NULL;

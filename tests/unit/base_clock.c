@@ -90,11 +90,32 @@ static void test_units(void **ctx)
 	assert_true(clock_from_hz(UINT64_MAX, 1) == CLOCK_NEVER - 1);
 }
 
+static void test_unregistered_in_any_order(void **ctx)
+{
+	struct clock c;
+	struct clock_timer t[3];
+	(void)ctx;
+	clock_init(&c);
+	for (unsigned i = 0; i < 3; i++) {
+		clock_register(&c, &t[i], NULL, NULL);
+		clock_arm(&c, &t[i], 10 + i);
+	}
+	clock_unregister(&c, &t[0]);
+	t[0].deadline = 1; /* nobody looks at it */
+	assert_int_equal(clock_next(&c), 11);
+	clock_unregister(&c, &t[1]);
+	clock_disarm(&c, &t[2]);
+	assert_true(clock_next(&c) == CLOCK_NEVER);
+	clock_unregister(&c, &t[2]);
+	assert_int_equal(c.timers, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_order),
 		cmocka_unit_test(test_rearmed_in_its_own_fire),
 		cmocka_unit_test(test_skip_counts_and_ordinals_restart),
+		cmocka_unit_test(test_unregistered_in_any_order),
 		cmocka_unit_test(test_units)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

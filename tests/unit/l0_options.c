@@ -13,7 +13,7 @@ static void defaults_offer_everything(void **state)
 	(void)state;
 	assert_true(l0_options_parse(&o, NULL, NULL));
 	for (unsigned i = 0; i < L0_USE_COUNT; i++)
-		assert_true(o.use[i]);
+		assert_int_equal(o.use[i], i != L0_USE_PML);
 	assert_true(o.cap[CAP_EPT] && o.cap[CAP_VMCS_SHADOWING] && o.cap[CAP_POSTED]);
 	assert_false(o.cap[CAP_NEVER]);
 	assert_int_equal(o.mmu, L0_MMU_NEPT);
@@ -64,6 +64,38 @@ static void mistakes_are_named(void **state)
 	assert_true(o.none);
 }
 
+/* Where L0 knows one way only, another value is refused with the reason. */
+static void fixed_keys_refuse_another_value(void **state)
+{
+	static const char *const good[] = {"use.apicv=on", "use.preemption-timer=on", "use.pml=off"};
+	static const char *const bad[] = {"use.apicv=off", "use.preemption-timer=off", "use.pml=on"};
+	struct l0_options o;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct err e = {0};
+		assert_true(l0_options_parse(&o, good[i], NULL));
+		assert_false(l0_options_parse(&o, bad[i], &e));
+		assert_int_equal(e.status, ERR_USAGE);
+		assert_memory_equal(e.msg + 5, bad[i], strcspn(bad[i], "="));
+		assert_non_null(strstr(e.msg, "cap."));
+	}
+}
+
+static void cost_models(void **state)
+{
+	struct l0_options o;
+
+	(void)state;
+	assert_true(l0_options_parse(&o, "cost=none", NULL));
+	assert_int_equal(l0_options_cost(&o), 0);
+	assert_true(l0_options_parse(&o, "cost=haswell", NULL));
+	assert_int_equal(l0_options_cost(&o), 1000);
+	assert_true(l0_options_parse(&o, "cost=skylake", NULL));
+	assert_int_equal(l0_options_cost(&o), 1200);
+	assert_false(l0_options_parse(&o, "cost=abacus", NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -71,6 +103,8 @@ int main(void)
 		cmocka_unit_test(cap_ept_off_withdraws_what_needs_it),
 		cmocka_unit_test(mmu_modes),
 		cmocka_unit_test(mistakes_are_named),
+		cmocka_unit_test(fixed_keys_refuse_another_value),
+		cmocka_unit_test(cost_models),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
