@@ -227,7 +227,11 @@ static bool same_key(const struct ctx_key *a, const struct ctx_key *b)
 static struct tlb_ctx *ctx_new(struct vcpu *c)
 {
 	fp_leave(c);
-	struct tlb_ctx *x = xalloc(sizeof(*x));
+	/* an entry of a view lies in one cache line */
+	struct tlb_ctx *x = aligned_alloc(64, (sizeof(*x) + 63) & ~(size_t)63);
+	if (!x)
+		abort();
+	memset(x, 0, sizeof(*x));
 	for (unsigned f = 0; f < TLB_FLAVOURS; f++) {
 		x->view[f].ctx = x;
 		x->view[f].flavour = f;

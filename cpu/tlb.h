@@ -28,7 +28,7 @@ enum tlb_flavour { TLB_SUPER, TLB_SUPER_AC, TLB_USER, TLB_FLAVOURS };
 struct tlb_ctx;
 
 struct tlb {
-	struct tlb_entry e[TLB_SIZE];
+	struct tlb_entry e[TLB_SIZE] __attribute__((aligned(64)));
 	uint64_t gen;   /* unique; anew whenever a fetch translation may be stale */
 	uint64_t epoch; /* engine_shared.epoch that gen goes with */
 	struct tlb_ctx *ctx;
