@@ -117,6 +117,16 @@ void nested_l2_complete(struct nested_vcpu *nv, const struct vmx_exit *x)
 	vmx_save_guest_state(nv->c, &nv->vmcs02);
 }
 
+/* The same; false: the monitor trap flag makes what follows an exit for L1. */
+static bool complete(struct nested_vcpu *nv, struct vmx_exit *x)
+{
+	nested_l2_complete(nv, x);
+	if (!(vmcs_get(&nv->vmcs02, VMCS_CPU_BASED_VM_EXEC_CONTROL) & PROC1_MONITOR_TRAP_FLAG))
+		return true;
+	*x = (struct vmx_exit){.reason = EXIT_REASON_MONITOR_TRAP_FLAG};
+	return false;
+}
+
 /* IA32_VMX_* that L1 lets L2 touch: they read as L1's own. */
 bool nested_l2_msr(struct nested_vcpu *nv, struct vmx_exit *x)
 {
@@ -130,8 +140,7 @@ bool nested_l2_msr(struct nested_vcpu *nv, struct vmx_exit *x)
 	}
 	c->gpr[RAX] = (uint32_t)value;
 	c->gpr[RDX] = value >> 32;
-	nested_l2_complete(nv, x);
-	return true;
+	return complete(nv, x);
 }
 
 /* VM function 0, SDM Vol. 3C 25.5.5.3 "EPTP Switching". */
@@ -147,10 +156,10 @@ bool nested_l2_vmfunc(struct nested_vcpu *nv, struct vmx_exit *x)
 		!l1_eptp_ok(nv->n, eptp))
 		return false;
 	v->v[VMCS_EPT_POINTER] = eptp;
-	v->v[VMCS_EPTP_INDEX] = entry;
+	if (vmcs_proc2(v) & PROC2_EPT_VIOLATION_VE)
+		v->v[VMCS_EPTP_INDEX] = entry;
 	nv->eptp12 = eptp;
 	nv->cur->eptp = eptp;
 	vmcs_set(&nv->vmcs02, VMCS_EPT_POINTER, ept02_pointer(&nv->n->ept02, eptp));
-	nested_l2_complete(nv, x);
-	return true;
+	return complete(nv, x);
 }

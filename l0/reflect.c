@@ -11,6 +11,7 @@ static bool taken(enum vmcs_field f)
 {
 	return vmcs_encoding_type(vmcs_encoding(f)) == VMCS_TYPE_GUEST &&
 		f != VMCS_VMCS_LINK_POINTER && f != VMCS_GUEST_PML_INDEX &&
+		f != VMCS_VMX_PREEMPTION_TIMER_VALUE &&
 		!(f >= VMCS_GUEST_PDPTR0 && f <= VMCS_GUEST_PDPTR3);
 }
 
@@ -36,6 +37,8 @@ static void take_guest_state(struct nested_vcpu *nv)
 		to[n->taken[i]] = from[n->taken[i]];
 	if (shadow_on(nv))
 		shadow_take(nv, efer);
+	if (to[VMCS_VM_EXIT_CONTROLS] & EXIT_SAVE_PREEMPTION_TIMER)
+		to[VMCS_VMX_PREEMPTION_TIMER_VALUE] = from[VMCS_VMX_PREEMPTION_TIMER_VALUE];
 	if (nv->eptp12)
 		memcpy(&to[VMCS_GUEST_PDPTR0], &from[VMCS_GUEST_PDPTR0], 4 * sizeof(*to));
 	/* the entry control follows the mode, SDM Vol. 3C 27.2 */

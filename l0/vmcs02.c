@@ -176,7 +176,12 @@ void vmcs02_reenter(struct nested_vcpu *nv, const struct vmx_exit *x)
 	enum vmx_entry r;
 
 	reinject(nv, x);
-	v->v[VMCS_VM_ENTRY_MSR_LOAD_COUNT] = 0; /* loaded by the entry that L1 made */
+	/* loaded by the entry that L1 made, and L2's own since */
+	v->v[VMCS_VM_ENTRY_MSR_LOAD_COUNT] = 0;
+	v->v[VMCS_VM_ENTRY_CONTROLS] &= ~(uint64_t)(ENTRY_LOAD_DEBUG_CONTROLS |
+		ENTRY_LOAD_PERF_GLOBAL_CTRL | ENTRY_LOAD_IA32_PAT | ENTRY_LOAD_IA32_EFER);
+	if (v->v[VMCS_PIN_BASED_VM_EXEC_CONTROL] & PIN_PREEMPTION_TIMER)
+		v->v[VMCS_VMX_PREEMPTION_TIMER_VALUE] = vmx_timer_left(nv->c);
 	r = vmx_enter(nv->c, v, shadow, false, &failed);
 	assert(r == VMX_ENTERED || r == VMX_ENTERED_EXIT);
 	(void)r;

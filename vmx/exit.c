@@ -44,16 +44,23 @@ static void save_rf(struct vmcs *v, const struct vmx_exit *x)
 	}
 }
 
+uint64_t vmx_timer_left(const struct vcpu *c)
+{
+	const struct vmx_cpu *x = vmx_of(c);
+	uint64_t now = vmx_tsc(c);
+
+	if (!x->timer_on || x->timer_deadline <= now)
+		return 0;
+	return (x->timer_deadline >> VMX_TIMER_SHIFT) - (now >> VMX_TIMER_SHIFT);
+}
+
 static void save_timer(struct vcpu *c, struct vmx_cpu *x, struct vmcs *v)
 {
 	if (!x->timer_on)
 		return;
 	clock_disarm(c->clock, &x->timer);
-	if (!(x->exit_ctl & EXIT_SAVE_PREEMPTION_TIMER))
-		return;
-	uint64_t now = vmx_tsc(c);
-	v->v[VMCS_VMX_PREEMPTION_TIMER_VALUE] = x->timer_deadline <= now ? 0 :
-		(x->timer_deadline >> VMX_TIMER_SHIFT) - (now >> VMX_TIMER_SHIFT);
+	if (x->exit_ctl & EXIT_SAVE_PREEMPTION_TIMER)
+		v->v[VMCS_VMX_PREEMPTION_TIMER_VALUE] = vmx_timer_left(c);
 }
 
 /* IRET lifted blocking by NMI and then did not complete: bit 12 of the field

@@ -142,7 +142,7 @@ static enum cpu_step do_vmfunc(struct vcpu *c, const struct insn *i)
 	uint32_t leaf = c->gpr[RAX], index = c->gpr[RCX];
 	uint64_t eptp;
 
-	if (!(x->proc2 & PROC2_ENABLE_VMFUNC))
+	if (!(x->proc2 & PROC2_ENABLE_VMFUNC) || leaf > 63)
 		return cpu_raise(c, VEC_UD);
 	if (leaf != 0 || !(vmcs_get(x->vmcs, VMCS_VM_FUNCTION_CONTROL) & 1) || index > 511 ||
 		!phys_read(c->phys, hpa(vmcs_get(x->vmcs, VMCS_EPTP_LIST_ADDRESS) + 8 * index), &eptp, 8) ||

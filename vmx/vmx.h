@@ -105,6 +105,10 @@ enum vmx_entry vmx_enter(struct vcpu *c, struct vmcs *v, struct vmcs *shadow, bo
  * DR0-DR3, DR6, x87 and vector state, plain MSRs) are the vCPU's own. */
 const struct vmx_exit *vmx_exit_complete(struct vcpu *c);
 
+/* What the VMX-preemption timer of the last entry has left, in its own units;
+ * 0 when it ran out or was not active. */
+uint64_t vmx_timer_left(const struct vcpu *c);
+
 /* Ends VMX non-root operation altogether (VMXOFF of L0, reset). */
 void vmx_leave(struct vcpu *c);
 
