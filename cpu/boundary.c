@@ -154,8 +154,11 @@ static enum cpu_step take_highest(struct vcpu *c)
 	if (p & PEND_INIT)
 		return take_init(c);
 	vcpu_unpend(c, PEND_SIPI); /* lost when nobody waits for it */
-	if (c->activity == ACTIVITY_SHUTDOWN)
+	if (c->activity == ACTIVITY_SHUTDOWN) {
+		if (p & PEND_TIMER)
+			CPU_TRY(cpu_intercepted(c, EV_PREEMPTION_TIMER, NULL, 0));
 		return take_lower(c, true);
+	}
 	if (p & PEND_MTF) {
 		vcpu_unpend(c, PEND_MTF);
 		CPU_TRY(cpu_intercepted(c, EV_MTF, NULL, 0));

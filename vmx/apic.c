@@ -218,6 +218,15 @@ static bool writable(const struct vmx_cpu *x, unsigned reg)
 	}
 }
 
+/* Fixed, edge, to self, no reserved bit, a legal vector; destination mode and
+ * level do not count. 29.4.3.3 "APIC-Write Emulation". */
+static bool is_self_ipi(uint32_t icr)
+{
+	const uint32_t looked_at = 0xffffb700;
+
+	return (icr & looked_at) == 0x40000 && (icr & 0xf0);
+}
+
 /* 29.4.3.3 "APIC-Write Emulation": what follows a virtualised write. */
 static void written(struct vcpu *c, unsigned offset)
 {
@@ -231,9 +240,7 @@ static void written(struct vcpu *c, unsigned offset)
 	} else if (reg == VAPIC_EOI && vid) {
 		reg_set(x, VAPIC_EOI, 0);
 		eoi_virtualize(c);
-	} else if (reg == VAPIC_ICR && vid && (reg_get(x, VAPIC_ICR) & 0xfff) >> 8 == 0 &&
-		(reg_get(x, VAPIC_ICR) & 0xcc000) == 0x44000 && (reg_get(x, VAPIC_ICR) & 0xf0)) {
-		/* fixed, edge, asserted, to self */
+	} else if (reg == VAPIC_ICR && vid && is_self_ipi(reg_get(x, VAPIC_ICR))) {
 		self_ipi_virtualize(c, reg_get(x, VAPIC_ICR));
 	} else if (reg == VAPIC_ICR2) {
 		reg_set(x, VAPIC_ICR2, reg_get(x, VAPIC_ICR2) & 0xff000000);

@@ -152,10 +152,38 @@ static void test_halted(void **state)
 	assert_int_equal(p->g.c->rip, BARE_TRAPS + 16 * 0x1f);
 }
 
+/* Which writes of the interrupt command register send to the guest itself, and
+ * which are the hypervisor's. */
+static void test_self_ipi(void **state)
+{
+	struct pic *p = *state;
+	static const struct {
+		uint32_t icr;
+		bool self;
+	} row[] = {{0x4401f, true}, {0x4001f, true}, {0x4481f, true}, {0x4001f | BIT(8), false},
+		{0x4001f | BIT(12), false}, {0x4001f | BIT(13), false}, {0x4001f | BIT(15), false},
+		{0x4001f | BIT(16), false}, {0x4001f | BIT(20), false}, {0x8001f, false}, {0x1f, false},
+		{0x4000f, false}};
+	/* mov [VG_APIC_ACCESS + 300h], eax; nop; hlt */
+	static const uint8_t code[] = {0xa3, 0, 0x43, 2, 0, 0, 0, 0, 0, 0x90, 0xf4};
+
+	vg_set(&p->g, VMCS_GUEST_RFLAGS, FLAG_1);
+	vg_proc2(&p->g, PROC2_VIRTUALIZE_APIC_ACCESSES);
+	for (unsigned n = 0; n < sizeof row / sizeof *row; n++) {
+		vg_set(&p->g, VMCS_GUEST_INTR_STATUS, 0);
+		vg_code(&p->g, code, sizeof code);
+		p->g.c->gpr[RAX] = row[n].icr;
+		const struct vmx_exit *x = vg_run(&p->g, 100);
+		if (x->reason != (row[n].self ? EXIT_REASON_HLT : EXIT_REASON_APIC_WRITE))
+			fail_msg("ICR %#x: exit reason %u", row[n].icr, x->reason);
+		assert_int_equal(vg_get(&p->g, VMCS_GUEST_INTR_STATUS), row[n].self ? 0x1f : 0);
+	}
+}
+
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {T(test_notification_is_no_exit), T(test_masked_vector_waits),
-		T(test_other_vector_exits), T(test_halted)};
+		T(test_other_vector_exits), T(test_halted), T(test_self_ipi)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,13 @@ static void timer(struct vg *g)
 	CODE(g, 0xeb, 0xfe);
 }
 
+/* The timer counts in every state but wait-for-SIPI. */
+static void timer_in_shutdown(struct vg *g)
+{
+	PIN(g, PIN_PREEMPTION_TIMER);
+	vg_set(g, VMCS_GUEST_ACTIVITY_STATE, ACTIVITY_SHUTDOWN);
+}
+
 static void log_full(struct vg *g)
 {
 	vg_ept(g, PROC2_ENABLE_PML);
@@ -235,6 +242,7 @@ static const struct {
 	{EXIT_REASON_TPR_BELOW_THRESHOLD, tpr_threshold}, {EXIT_REASON_APIC_ACCESS, apic_access},
 	{EXIT_REASON_EOI_INDUCED, eoi}, {EXIT_REASON_EPT_VIOLATION, violation},
 	{EXIT_REASON_EPT_MISCONFIG, misconfiguration}, {EXIT_REASON_PREEMPTION_TIMER, timer},
+	{EXIT_REASON_PREEMPTION_TIMER, timer_in_shutdown},
 	{EXIT_REASON_APIC_WRITE, apic_write}, {EXIT_REASON_PML_FULL, log_full},
 	{EXIT_REASON_XSAVES, xsaves}, {EXIT_REASON_XRSTORS, xrstors},
 };
