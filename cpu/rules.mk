@@ -9,11 +9,15 @@ oracle_src := $(sort $(wildcard tests/insn/*.c))
 $(B)/tests/insn/oracle: $(patsubst %.c,$(B)/%.o,$(oracle_src)) $(B)/cpu.a $(B)/ept.a $(B)/base.a
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
-# Translated (64-bit code at once, 32-bit code never), then interpreted.
+# Translated (64-bit code at once, 32-bit code never) beside interpreted.
 ORACLE_STATES ?= 18000000
 oracle: $(B)/tests/insn/oracle
-	$(B)/tests/insn/oracle -s 2 -t 0 -m 64 -n $(ORACLE_STATES)
+	+@$(MAKE) -s -j2 --output-sync=target oracle-translated oracle-interpreted
+oracle-translated: $(B)/tests/insn/oracle
 	$(B)/tests/insn/oracle -n $(ORACLE_STATES)
+oracle-interpreted: $(B)/tests/insn/oracle
+	$(B)/tests/insn/oracle -s 2 -t 0 -m 64 -n $(ORACLE_STATES)
+.PHONY: oracle-translated oracle-interpreted
 .PHONY: oracle
 
 # Every fast handler ends in a jump, on the disassembly.
