@@ -104,7 +104,8 @@ static size_t merge_symbols(struct shell *sh, struct exit_stat *row, size_t n)
 	size_t kept = 0;
 	for (size_t i = 0; i < n; i++) {
 		struct symbol y;
-		if (intro_symbol_at_cr3(sh->s, row[i].level, row[i].cr3, row[i].rip, &y))
+		unsigned code = row[i].kind == EXIT_ENTRY ? LEVEL_L1 : row[i].level;
+		if (intro_symbol_at_cr3(sh->s, code, row[i].cr3, row[i].rip, &y))
 			row[i].rip = y.address;
 		row[i].cr3 = 0;
 		size_t k = 0;

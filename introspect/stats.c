@@ -104,12 +104,13 @@ out:
 	return r;
 }
 
+/* Kernels keep their half of the address space in every CR3: no row for each. */
 static struct exit_stat key_of(const struct exit_record *r)
 {
 	bool entry = r->kind == EXIT_ENTRY || r->kind == EXIT_ENTRY_FAIL;
 	return (struct exit_stat){.level = entry ? r->to : r->from, .handler = r->handler,
 		.kind = r->kind, .reason = r->reason, .detail = entry ? UINT64_MAX : r->detail,
-		.rip = r->rip, .cr3 = r->cr3};
+		.rip = r->rip, .cr3 = r->rip >> 63 ? 0 : r->cr3};
 }
 
 static void move_buckets(struct stats *st, uint64_t clock)

@@ -5,6 +5,7 @@
 #include "introspect/expr.h"
 #include "introspect/symbols.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,12 +94,19 @@ static uint64_t ref_of(const struct exit_stat *x)
 static void row(struct view *v, struct lines *l, const struct exit_stat *x, uint64_t total)
 {
 	struct buf text = {0};
+	char from[16];
 	uint32_t c = x->level == LEVEL_L1 ? COLOUR_L1 : COLOUR_L2;
+	/* an entry's rip is L1's VMLAUNCH or VMRESUME */
+	unsigned code = x->kind == EXIT_ENTRY || x->kind == EXIT_ENTRY_FAIL ? LEVEL_L1 : x->level;
 	lines_row(l, ref_of(x));
 	lines_add(l, COLOUR_NUMBER, "%11llu %4.1f", (unsigned long long)x->count,
 		total ? 100.0 * (double)x->count / (double)total : 0.0);
-	lines_add(l, c, "  l%u", x->level);
-	lines_add(l, x->handler ? COLOUR_L1 : COLOUR_L0, "    l%u", x->handler);
+	if (x->level > LEVEL_L2)
+		snprintf(from, sizeof(from), "l2:%u", x->level - 1);
+	else
+		snprintf(from, sizeof(from), "l%u", x->level);
+	lines_add(l, c, "  %s", from);
+	lines_add(l, x->handler ? COLOUR_L1 : COLOUR_L0, "%*sl%u", 6 - (int)strlen(from), "", x->handler);
 	lines_add(l, x->kind == EXIT_ENTRY_FAIL ? COLOUR_BAD : COLOUR_DEFAULT, "  %-8s",
 		exit_kind_name(x->kind));
 	lines_add(l, COLOUR_DEFAULT, " %-20s", exit_reason_name(x->reason));
@@ -119,7 +127,7 @@ static void row(struct view *v, struct lines *l, const struct exit_stat *x, uint
 	buf_clear(&text);
 	if (x->rip != UINT64_MAX) {
 		struct symbol sym;
-		if (intro_symbol_at_cr3(v->s, x->level, x->cr3, x->rip, &sym))
+		if (intro_symbol_at_cr3(v->s, code, x->cr3, x->rip, &sym))
 			buf_fmt(&text, "%s+0x%llx", sym.name,
 				(unsigned long long)(x->rip - sym.address));
 		else
