@@ -189,16 +189,11 @@ static void fill_leaf(
 	(void)done;
 }
 
-enum ept02_result ept02_fill(struct ept02 *e, uint64_t eptp12, bool mbec, uint64_t at,
-	const struct walk_access *access, const struct ept02_pml *pml, struct walk_result *walk)
+static enum ept02_result found(enum walk_status status)
 {
-	struct walk_root root = ept02_walk_root(e, eptp12, mbec);
-	struct walk_mem mem = {.ctx = e, .read = read_entry};
-	bool writes;
-
-	switch (ept_walk(&root, at, access, &mem, walk)) {
+	switch (status) {
 	case WALK_OK:
-		break;
+		return EPT02_FILLED;
 	case WALK_MISCONFIG:
 		return EPT02_MISCONFIG;
 	case WALK_VIOLATION:
@@ -206,13 +201,27 @@ enum ept02_result ept02_fill(struct ept02 *e, uint64_t eptp12, bool mbec, uint64
 	default:
 		return EPT02_UNBACKED;
 	}
+}
+
+enum ept02_result ept02_fill(struct ept02 *e, uint64_t eptp12, bool mbec, uint64_t at,
+	const struct walk_access *access, const struct ept02_pml *pml, struct walk_result *walk)
+{
+	struct walk_root root = ept02_walk_root(e, eptp12, mbec);
+	struct walk_mem mem = {.ctx = e, .read = read_entry};
+	bool writes;
+
+	enum ept02_result r = found(ept_walk(&root, at, access, &mem, walk));
+	if (r != EPT02_FILLED)
+		return r;
 	if (root.ad) {
 		const struct walk_step *leaf = &walk->step[walk->steps - 1];
 		writes = access->write || access->table;
 		if (pml->on && writes && !(leaf->value & EPT_D) && !log_dirty(e, pml, at))
 			return EPT02_PML_FULL;
 		mem.set = set_entry;
-		ept_walk(&root, at, access, &mem, walk);
+		r = found(ept_walk(&root, at, access, &mem, walk));
+		if (r != EPT02_FILLED)
+			return r; /* L1's log lies in EPT12 */
 		if (pml->on && walk->dirty)
 			note_logged(e, eptp12, at);
 	}

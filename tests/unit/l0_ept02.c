@@ -80,6 +80,21 @@ static enum ept02_result touch(struct rig *r, uint64_t gpa, bool write, bool pml
 	return ept02_fill(&r->e, EPTP, false, gpa, &access, &log, &walk);
 }
 
+/* The log takes the place of the table that maps the page it logs. */
+static void test_log_in_the_tables_is_a_violation(void **state)
+{
+	struct rig *r = *state;
+	struct walk_access access = {.write = true, .linear = true};
+	struct walk_result walk;
+	uint16_t index = 5;
+	struct ept02_pml log = {.on = true, .address = PT, .index = &index};
+
+	assert_int_equal(
+		ept02_fill(&r->e, EPTP, false, 0x5000, &access, &log, &walk), EPT02_VIOLATION);
+	assert_int_equal(get64(r, PT + 5 * 8), 0x5000);
+	assert_int_equal(index, 4);
+}
+
 static bool writable(struct rig *r, uint64_t gpa)
 {
 	unsigned shift;
@@ -158,7 +173,8 @@ static void test_without_log_nothing_is_tracked(void **state)
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-	const struct CMUnitTest tests[] = {T(test_logged_once_until_tracked_again),
+	const struct CMUnitTest tests[] = {T(test_log_in_the_tables_is_a_violation),
+		T(test_logged_once_until_tracked_again),
 		T(test_dirty_page_is_tracked), T(test_full_log_and_full_list),
 		T(test_without_log_nothing_is_tracked)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
