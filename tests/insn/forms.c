@@ -388,6 +388,7 @@ static bool account(struct emit *e, const struct insn *i, const uint8_t *code, u
 	if (!may_keep_flags(i))
 		o->undefined &= ~(uint32_t)(i->flags_written & ~i->flags_undefined);
 	o->undefined |= i->flags_undefined;
+	o->unsure |= i->flags_undefined;
 	return true;
 }
 

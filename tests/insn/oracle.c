@@ -111,7 +111,7 @@ static void random_registers(struct oracle *o)
 	if (oracle_random(o) % 4 == 0)
 		o->flags |= FLAG_DF;
 	o->flags |= FLAG_1;
-	o->written = o->undefined = o->fixed = 0;
+	o->written = o->undefined = o->unsure = o->fixed = 0;
 	o->len = o->insns = 0;
 }
 
@@ -123,6 +123,12 @@ static void build_sequence(struct oracle *o, const struct form *pick, unsigned p
 	if (o->mode != 8)
 		for (unsigned r = 0; r < 16; r++)
 			o->gpr[r] = r < 8 ? (uint32_t)o->gpr[r] : 0;
+}
+
+/* The engine's memory becomes the host's, so that a difference is told once. */
+static void same_memory(struct oracle *o)
+{
+	phys_write(&o->b.phys, hpa(ORACLE_GPA), (void *)ORACLE_AT, ORACLE_SIZE);
 }
 
 static void report(struct oracle *o, const char *what)
@@ -148,6 +154,7 @@ static void report(struct oracle *o, const char *what)
 		(unsigned long long)o->ctx->flags & FLAGS_SEEN,
 		(unsigned long long)o->b.c->rflags & FLAGS_SEEN, o->undefined);
 	o->failures++;
+	same_memory(o);
 }
 
 static uint8_t *guest_data(struct oracle *o)
@@ -172,6 +179,9 @@ static void compare(struct oracle *o, const struct native_fault *f, enum cpu_lea
 	char text[200];
 	if (f->hit && f->rip == ORACLE_END)
 		return; /* a wild store hit the native way out */
+	/* code that wrote itself may have read a flag that has no defined value */
+	if (o->unsure && memcmp((void *)ORACLE_CODE, o->code, o->len + 5))
+		return same_memory(o);
 	if (why != LEAVE_VMEXIT && why != LEAVE_BREAK) {
 		snprintf(text, sizeof(text), "the engine left with %d at %#llx", why,
 			(unsigned long long)c->rip);
@@ -194,11 +204,8 @@ static void compare(struct oracle *o, const struct native_fault *f, enum cpu_lea
 	uint32_t seen = FLAGS_SEEN & ~o->undefined;
 	if (!f->hit && ((o->ctx->flags ^ c->rflags) & seen))
 		return report(o, "flags differ");
-	if (memcmp((void *)ORACLE_DATA, guest_data(o), ORACLE_DATA_SIZE)) {
+	if (memcmp((void *)ORACLE_DATA, guest_data(o), ORACLE_DATA_SIZE))
 		report(o, "memory differs");
-		memcpy(guest_data(o), (void *)ORACLE_DATA, ORACLE_DATA_SIZE);
-		return;
-	}
 }
 
 static void run_state(struct oracle *o, uint64_t seed, const struct form *pick, unsigned picks)

@@ -75,6 +75,7 @@ struct oracle {
 	uint32_t written;    /* registers that earlier instructions change */
 	uint32_t fixed;      /* registers that carry addresses or counts */
 	uint32_t undefined;  /* flags without a defined value */
+	uint32_t unsure;     /* flags that had none somewhere on the way */
 	uint64_t gpr[16];
 	uint32_t flags;
 	uint64_t seed; /* of this state */
