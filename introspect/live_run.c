@@ -123,8 +123,7 @@ void live_want(void *ctx, unsigned wants)
 	for (size_t i = 0; i < sizeof map / sizeof *map; i++)
 		if (wants & map[i].want)
 			kinds |= 1u << map[i].kind;
-	if (v->observer >= 0)
-		v->l->observer[v->observer].kinds = kinds;
+	l0_observe_kinds(v->l, v->observer, kinds);
 }
 
 void live_want_records(void *ctx, const struct record_wants *w)

@@ -115,11 +115,19 @@ uint64_t l0_retired(const struct l0 *l)
 
 /* --- Observers ----------------------------------------------------------- */
 
+static void sum_kinds(struct l0 *l)
+{
+	l->observed = 0;
+	for (unsigned i = 0; i < L0_OBSERVERS; i++)
+		l->observed |= l->observer[i].kinds;
+}
+
 int l0_observe(struct l0 *l, const struct l0_observer *o)
 {
 	for (int i = 0; i < L0_OBSERVERS; i++)
 		if (!l->observer[i].event) {
 			l->observer[i] = *o;
+			sum_kinds(l);
 			return i;
 		}
 	return -1;
@@ -127,8 +135,18 @@ int l0_observe(struct l0 *l, const struct l0_observer *o)
 
 void l0_unobserve(struct l0 *l, int index)
 {
-	if (index >= 0 && index < L0_OBSERVERS)
-		memset(&l->observer[index], 0, sizeof(l->observer[index]));
+	if (index < 0 || index >= L0_OBSERVERS)
+		return;
+	memset(&l->observer[index], 0, sizeof(l->observer[index]));
+	sum_kinds(l);
+}
+
+void l0_observe_kinds(struct l0 *l, int index, uint32_t kinds)
+{
+	if (index < 0 || index >= L0_OBSERVERS || !l->observer[index].event)
+		return;
+	l->observer[index].kinds = kinds;
+	sum_kinds(l);
 }
 
 void l0_tell(struct l0 *l, const struct l0_event *ev)

@@ -193,6 +193,7 @@ struct l0 {
 	/* not machine state */
 	enum l0_pace pace;
 	struct l0_observer observer[L0_OBSERVERS];
+	uint32_t observed;     /* the kinds of all observers together */
 	volatile bool interrupted;
 	bool have_stop;        /* an observer or device asked; `stop` is filled */
 	struct l0_stop stop;
@@ -242,14 +243,13 @@ static inline struct position l0_position(const struct l0 *l)
 
 int l0_observe(struct l0 *l, const struct l0_observer *o); /* index, -1 when full */
 void l0_unobserve(struct l0 *l, int index);
+/* Changes what an observer is told; an index that names none does nothing. */
+void l0_observe_kinds(struct l0 *l, int index, uint32_t kinds);
 /* Tells observers; when one asks, the run ends at this position. */
 void l0_tell(struct l0 *l, const struct l0_event *ev);
 static inline bool l0_observed(const struct l0 *l, enum l0_event_kind kind)
 {
-	for (unsigned i = 0; i < L0_OBSERVERS; i++)
-		if (l->observer[i].kinds & (1u << kind))
-			return true;
-	return false;
+	return l->observed >> kind & 1;
 }
 /* Appends to the ring and tells observers; returns the number. */
 uint64_t l0_record(struct l0 *l, const struct ring_record *rec, const struct ring_regs *regs);
