@@ -194,7 +194,7 @@ enum cpu_step cpu_boundary(struct vcpu *c)
 	if (s == CPU_DONE && c->activity == ACTIVITY_WAIT_SIPI && (c->pending & PEND_SIPI))
 		s = take_sipi(c);
 	if (s == CPU_DONE && c->activity != ACTIVITY_ACTIVE) {
-		c->leave = c->activity == ACTIVITY_SHUTDOWN ? LEAVE_SHUTDOWN : LEAVE_HALT;
+		c->leave = LEAVE_HALT;
 		return CPU_LEAVE;
 	}
 	return s;
