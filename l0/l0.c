@@ -37,7 +37,7 @@ static bool build(struct l0 *l, struct err *e)
 		return err_set(e, ERR_USAGE, "--cpus is 1 to %u, not %u", L0_VCPUS, l->cfg.vcpus);
 	if (!cpu_model_parse(&l->model, l->cfg.cpu, e) || !l0_options_parse(&l->options, l->cfg.l0, e))
 		return false;
-	if (!fp_host_init(e))
+	if (!ring_init(&l->ring, l->options.none ? 0 : l->options.ring, e) || !fp_host_init(e))
 		return false;
 	fp_host_limit(&l->model);
 	l->model.cpus = l->cfg.vcpus;

@@ -34,7 +34,7 @@ static uint64_t put(struct nested_vcpu *nv, const struct vmx_exit *x, struct rin
 	struct ring_regs regs;
 	struct l0 *l = nv->n->l;
 
-	if (nv->n->opt->ring_off)
+	if (!nv->n->opt->ring)
 		return RING_NONE;
 	r->at = clock_event(l->clock);
 	r->vcpu = (uint8_t)nv->c->id;

@@ -1,5 +1,8 @@
 #include "l0/options.h"
 
+#include "base/hex.h"
+#include "l0/ring.h"
+
 #include <string.h>
 
 static const struct {
@@ -85,6 +88,19 @@ static bool parse_switch(struct l0_options *o, const char *key, const char *v, s
 	return err_set(e, ERR_USAGE, "--l0: there is no key '%s'; --l0 help lists them", key);
 }
 
+static bool parse_ring(struct l0_options *o, const char *v, struct err *e)
+{
+	bool on;
+	if (strcmp(v, "1") && parse_bool(v, &on)) {
+		o->ring = on ? RING_DEFAULT : 0;
+		return true;
+	}
+	if (parse_u64(v, &o->ring) && o->ring >= RING_MIN && o->ring <= RING_MAX)
+		return true;
+	return err_set(e, ERR_USAGE, "--l0 ring=%s: the value is on, off or a number of records from %uK "
+		"to %uM", v, RING_MIN >> 10, RING_MAX >> 20);
+}
+
 static bool parse_key(struct l0_options *o, const char *key, const char *v, struct err *e)
 {
 	unsigned n;
@@ -105,13 +121,8 @@ static bool parse_key(struct l0_options *o, const char *key, const char *v, stru
 			return err_set(e, ERR_USAGE, "--l0 cost=%s: no such model", v);
 		return true;
 	}
-	if (!strcmp(key, "ring")) {
-		bool on;
-		if (!parse_bool(v, &on))
-			return err_set(e, ERR_USAGE, "--l0 ring=%s: the value is on or off", v);
-		o->ring_off = !on;
-		return true;
-	}
+	if (!strcmp(key, "ring"))
+		return parse_ring(o, v, e);
 	return parse_switch(o, key, v, e);
 }
 
@@ -130,6 +141,7 @@ bool l0_options_parse(struct l0_options *o, const char *spec, struct err *e)
 {
 	memset(o, 0, sizeof(*o));
 	o->cost = 1;
+	o->ring = RING_DEFAULT;
 	vmx_caps_full(o->cap);
 	for (unsigned i = 0; i < L0_USE_COUNT; i++)
 		o->use[i] = uses[i].value;
@@ -162,7 +174,9 @@ void l0_options_help(struct buf *out)
 		if (*vmx_cap_key(i))
 			buf_fmt(out, "cap.%-22s on   %s\n", vmx_cap_key(i), vmx_cap_text(i));
 	buf_str(out, "mmu                        nept nept, shadow-on-ept or shadow-on-shadow\n");
-	buf_str(out, "ring                       on   the exit ring\n");
+	buf_fmt(out, "ring                       %uK the exit ring: records that it keeps, %uK to %uM (%zu bytes "
+		"each), or off\n", RING_DEFAULT >> 10, RING_MIN >> 10, RING_MAX >> 20,
+		sizeof(struct ring_record));
 	buf_fmt(out, "cost                       %s", cost_names[1]);
 	buf_str(out, " cycles that a real processor would need per transition:");
 	for (unsigned i = 0; i < COUNT(cost_names); i++)

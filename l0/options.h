@@ -29,7 +29,7 @@ enum l0_mmu {
 
 struct l0_options {
 	bool none;     /* bare processor, no L0 */
-	bool ring_off; /* no exit ring, for the bench */
+	uint64_t ring; /* records of the exit ring; 0 off */
 	bool use[L0_USE_COUNT];
 	bool cap[CAP_COUNT]; /* offered to L1; vmx_caps_make withdraws what lacks a need */
 	enum l0_mmu mmu;

@@ -1,19 +1,24 @@
 /* The exit ring: one fixed-size record per transition between levels.
  *
- * Records are numbered from 0 for the life of the machine; the ring keeps the
- * last RING_RECORDS, and the general registers at the last RING_REGS of them.
- * It is part of the saved state and not of the hash. Host time is kept elsewhere.
+ * Records are numbered from 0 for the life of the machine; the ring keeps as
+ * many of the last ones as it was made for (--l0 ring=), and the general
+ * registers at the last RING_REGS of them. It is part of the saved state and
+ * not of the hash: a file loads into a ring of any size, which keeps the last
+ * records of it that fit. Host time is kept elsewhere.
  */
 #ifndef L0_RING_H
 #define L0_RING_H
 
 #include "base/clock.h"
+#include "base/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define RING_RECORDS (256u * 1024)
+#define RING_DEFAULT (256u * 1024) /* records */
+#define RING_MIN     1024u
+#define RING_MAX     (64u << 20)   /* 5 GiB */
 #define RING_REGS    4096u
 #define RING_NONE    UINT64_MAX
 
@@ -49,11 +54,16 @@ struct ring_regs {
 };
 
 struct ring {
-	struct ring_record *record; /* owned; RING_RECORDS, allocated at the first record */
+	struct ring_record *record; /* owned; NULL: the ring is off */
 	struct ring_regs *regs;     /* owned; RING_REGS */
+	uint64_t records;           /* how many it keeps */
 	uint64_t count;             /* records ever written */
+	uint64_t first;             /* no record before this one is kept */
 };
 
+/* Room for so many records; 0: the ring is off and ring_put must not be
+ * called. The host gives pages as they are written. False and *e: no memory. */
+bool ring_init(struct ring *r, uint64_t records, struct err *e);
 void ring_done(struct ring *r);
 
 /* Appends; returns the record's number. `regs` may be NULL. */
