@@ -27,6 +27,15 @@ void app_list_views(void)
 	putchar('\n');
 }
 
+/* A reader who has gone (a pager that was left) ends the answer. */
+static bool print_some(void *ctx, struct buf *out)
+{
+	(void)ctx;
+	fwrite(out->data, 1, out->len, stdout);
+	buf_clear(out);
+	return !ferror(stdout);
+}
+
 int app_view(int argc, char **argv)
 {
 	struct err e = {0};
@@ -45,7 +54,8 @@ int app_view(int argc, char **argv)
 	for (int i = 2; i < argc; i++)
 		buf_fmt(&line, " %s", argv[i]);
 	shell_init(&sh, s);
-	bool ok = command_run(&sh, line.data, &out);
+	const struct output_flow flow = {print_some, NULL};
+	bool ok = command_flow(&sh, line.data, &out, &flow);
 	if (out.len)
 		fwrite(out.data, 1, out.len, stdout);
 	shell_done(&sh);

@@ -109,10 +109,34 @@ static void print(struct session *ss, const struct buf *out)
 	fflush(stdout);
 }
 
+/* Has the reader of a long answer gone, or interrupted it? At a prompt Ctrl-C
+ * ends the answer alone. */
+static bool unwanted(struct session *ss)
+{
+	struct signalfd_siginfo info;
+	sigset_t set;
+	if (!ss->tui && ferror(stdout))
+		return true;
+	if (sigpending(&set) || !(sigismember(&set, SIGINT) || sigismember(&set, SIGTERM)))
+		return false;
+	if (ss->prompt && !sigismember(&set, SIGTERM))
+		(void)!read(ss->signal_fd, &info, sizeof(info));
+	return true;
+}
+
+static bool print_some(void *ctx, struct buf *out)
+{
+	struct session *ss = ctx;
+	print(ss, out);
+	buf_clear(out);
+	return !unwanted(ss);
+}
+
 bool session_command(struct session *ss, const char *line)
 {
 	struct buf out = {0};
-	bool ok = command_run(&ss->shell, line, &out);
+	const struct output_flow flow = {print_some, ss};
+	bool ok = command_flow(&ss->shell, line, &out, &flow);
 	print(ss, &out);
 	buf_done(&out);
 	return ok;
@@ -179,9 +203,10 @@ static bool one_script(struct session *ss, unsigned i)
 {
 	struct buf out = {0};
 	struct err e = {0};
+	const struct output_flow flow = {print_some, ss};
 	if (!ss->o->script[i].is_file)
 		return session_command(ss, ss->o->script[i].text);
-	bool ok = command_source(&ss->shell, ss->o->script[i].text, &out, &e);
+	bool ok = command_source(&ss->shell, ss->o->script[i].text, &out, &flow, &e);
 	print(ss, &out);
 	if (!ok && e.status) {
 		fprintf(stderr, "nestscope: %s\n", e.msg);

@@ -28,16 +28,19 @@ char *xstrdup(const char *s)
 	return memcpy(xalloc(n), s, n);
 }
 
-static void reserve(struct buf *b, size_t more)
+static void grow(struct buf *b, size_t need)
 {
-	size_t need = b->len + more + 1;
-	if (need <= b->cap)
-		return;
 	size_t cap = b->cap ? b->cap : 64;
 	while (cap < need)
 		cap *= 2;
 	b->data = xresize(b->data, cap);
 	b->cap = cap;
+}
+
+static inline void reserve(struct buf *b, size_t more)
+{
+	if (b->len + more + 1 > b->cap)
+		grow(b, b->len + more + 1);
 }
 
 void buf_done(struct buf *b)
@@ -76,12 +79,15 @@ void buf_vfmt(struct buf *b, const char *fmt, va_list ap)
 {
 	va_list again;
 	va_copy(again, ap);
-	int n = vsnprintf(NULL, 0, fmt, ap);
-	if (n > 0) {
+	reserve(b, 0);
+	size_t room = b->cap - b->len;
+	int n = vsnprintf(b->data + b->len, room, fmt, ap);
+	if (n > 0 && (size_t)n >= room) {
 		reserve(b, (size_t)n);
 		vsnprintf(b->data + b->len, (size_t)n + 1, fmt, again);
-		b->len += (size_t)n;
 	}
+	b->len += n > 0 ? (size_t)n : 0;
+	b->data[b->len] = 0;
 	va_end(again);
 }
 

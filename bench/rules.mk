@@ -18,10 +18,14 @@ $(B)/bench/cached_stub: bench/gdb/cached_stub.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $< -o $@
 
+# A million exits, listed, filtered and summed.
+bench-exits: $(B)/nestscope
+	@bench/list $(B)
+
 bench-gdb: $(B)/bench/cached_stub $(B)/bench/bench.elf $(B)/nestscope
 	@bench/gdb/run $(B)
 
-.PHONY: bench bench-gdb
+.PHONY: bench bench-gdb bench-exits
 
 # The TUI: a redraw of each panel, and the whole program beside a guest.
 bench_archives = $(foreach d,$(filter-out app,$(LAYERS)),$(if $(src_$(d)),$(B)/$(d).a))

@@ -14,7 +14,11 @@
 
 static void level_cell(unsigned level, struct output *o)
 {
-	out_fmt(o, level > 2 ? "l2:%u" : "l%u", level > 2 ? level - 1 : level);
+	static const char *const plain[] = {"l0", "l1", "l2"};
+	if (level > 2)
+		out_fmt(o, "l2:%u", level - 1);
+	else
+		out_str(o, plain[level]);
 }
 
 static void symbol_cell(struct shell *sh, unsigned level, uint64_t cr3, uint64_t rip, struct output *o)
@@ -57,45 +61,128 @@ static void totals(struct shell *sh, struct output *o)
 #undef PAIR
 }
 
-static bool list(struct shell *sh, const struct exit_filter *f, uint64_t count, struct output *o,
-	struct err *e)
+/* Which of the ring's records are listed: the last `count` that match. */
+struct chosen {
+	uint64_t first, end; /* of the ring */
+	uint64_t last;       /* the newest of them */
+	uint8_t *bit;        /* owned; NULL: all from `first` on */
+};
+
+static void choose(struct shell *sh, const struct exit_filter *f, uint64_t count, struct chosen *c)
 {
 	struct exit_record r;
-	uint64_t first, end, *seq = xalloc((count ? count : 1) * sizeof *seq), n = 0;
-	intro_exits_range(sh->s, &first, &end);
-	for (uint64_t q = end; q > first && n < count; q--)
-		if (intro_exit(sh->s, q - 1, &r) && exit_filter_match(sh->s, f, &r))
-			seq[n++] = q - 1;
-	out_table(o, "exits", ">seq,>clock,>vcpu,kind,from,to,by,reason,detail,qualification,symbol,.rip,>cost,.cycles,>cause");
-	while (n--) {
-		struct buf d = {0}, q = {0};
-		intro_exit(sh->s, seq[n], &r);
-		exit_detail_print(&r, &d);
-		exit_qualification_decode(&r, &q);
-		out_u64(o, r.seq);
-		out_u64(o, r.at.clock);
-		out_u64(o, r.vcpu);
-		out_str(o, exit_kind_name(r.kind));
-		level_cell(r.from, o);
-		level_cell(r.to, o);
-		out_str(o, r.by_tool ? "plugin" : r.kind == EXIT_ENTRY ? "-" : r.handler ? "l1" : "l0");
-		out_str(o, r.kind == EXIT_ENTRY ? "" : exit_reason_name(r.reason));
-		out_str(o, d.data ? d.data : "");
-		out_str(o, q.data ? q.data : "");
-		symbol_cell(sh, r.from, r.cr3, r.rip, o);
-		out_hex(o, r.rip);
-		out_u64(o, r.cost);
-		out_u64(o, r.model_cost);
-		if (r.cause == UINT64_MAX)
-			out_none(o);
-		else
-			out_u64(o, r.cause);
-		buf_done(&d);
-		buf_done(&q);
+	uint64_t n = 0;
+	*c = (struct chosen){0};
+	intro_exits_range(sh->s, &c->first, &c->end);
+	c->last = c->end ? c->end - 1 : 0;
+	if (exit_filter_all(f)) {
+		if (c->end - c->first > count)
+			c->first = c->end - count;
+		return;
 	}
-	free(seq);
-	(void)e;
+	c->bit = xalloc((c->end - c->first) / 8 + 1);
+	for (uint64_t q = c->end; q-- > c->first && n < count;) {
+		if (!intro_exit(sh->s, q, &r) || !exit_filter_match(sh->s, f, &r))
+			continue;
+		c->last = n++ ? c->last : q;
+		c->bit[(q - c->first) / 8] |= (uint8_t)(1u << (q - c->first) % 8);
+	}
+}
+
+/* Symbols of the places that exits come from: few, and each many times. */
+#define NAMES 1024
+struct names {
+	uint64_t rip;
+	unsigned level; /* 0: free */
+	char text[96];
+};
+
+static const char *name_of(struct shell *sh, struct names *names, const struct exit_record *r)
+{
+	struct names *n = &names[(r->rip ^ r->rip >> 10 ^ r->from) % NAMES];
+	struct symbol y;
+	if (n->level == r->from && n->rip == r->rip)
+		return n->text;
+	n->level = r->from;
+	n->rip = r->rip;
+	if (intro_symbol_at_cr3(sh->s, r->from, r->cr3, r->rip, &y))
+		snprintf(n->text, sizeof n->text, "%s+0x%" PRIx64, y.name, r->rip - y.address);
+	else
+		snprintf(n->text, sizeof n->text, "0x%" PRIx64, r->rip);
+	return n->text;
+}
+
+static void exit_row(const struct exit_record *r, const char *name, struct buf *b, struct output *o)
+{
+	out_u64(o, r->seq);
+	out_u64(o, r->at.clock);
+	out_u64(o, r->vcpu);
+	out_str(o, exit_kind_name(r->kind));
+	level_cell(r->from, o);
+	level_cell(r->to, o);
+	out_str(o, r->by_tool ? "plugin" : r->kind == EXIT_ENTRY ? "-" : r->handler ? "l1" : "l0");
+	out_str(o, r->kind == EXIT_ENTRY ? "" : exit_reason_name(r->reason));
+	buf_clear(b);
+	exit_detail_print(r, b);
+	out_str(o, b->len ? b->data : "");
+	buf_clear(b);
+	exit_qualification_decode(r, b);
+	out_str(o, b->len ? b->data : "");
+	out_str(o, name);
+	out_hex(o, r->rip);
+	out_u64(o, r->cost);
+	out_u64(o, r->model_cost);
+	if (r->cause == UINT64_MAX)
+		out_none(o);
+	else
+		out_u64(o, r->cause);
+}
+
+static unsigned digits(uint64_t v)
+{
+	unsigned n = 1;
+	while (v /= 10)
+		n++;
+	return n;
+}
+
+static bool list(struct shell *sh, const struct exit_filter *f, uint64_t count, struct output *o)
+{
+	struct names *names = xalloc(NAMES * sizeof *names);
+	struct exit_record r;
+	struct chosen c;
+	struct buf b = {0};
+	choose(sh, f, count, &c);
+	out_table(o, "exits", ">seq,>clock,>vcpu,kind,from,to,by,reason,detail,qualification,symbol,.rip,>cost,.cycles,>cause");
+	if (c.end > c.first && intro_exit(sh->s, c.last, &r)) { /* numbers and clock only rise */
+		out_width(o, 0, digits(r.seq));
+		out_width(o, 1, digits(r.at.clock));
+	}
+	for (uint64_t q = c.first; q < c.end && !output_stopped(o); q++) {
+		if (c.bit && !(c.bit[(q - c.first) / 8] >> (q - c.first) % 8 & 1))
+			continue;
+		if (intro_exit(sh->s, q, &r))
+			exit_row(&r, name_of(sh, names, &r), &b, o);
+	}
+	buf_done(&b);
+	free(c.bit);
+	free(names);
 	return true;
+}
+
+static int by_row(const void *a, const void *b)
+{
+	const struct exit_stat *x = a, *y = b;
+#define ORDER(what) \
+	if (x->what != y->what) \
+		return x->what < y->what ? -1 : 1
+	ORDER(rip);
+	ORDER(reason);
+	ORDER(level);
+	ORDER(kind);
+	ORDER(detail);
+#undef ORDER
+	return 0;
 }
 
 /* Rows of one symbol become one. */
@@ -108,18 +195,16 @@ static size_t merge_symbols(struct shell *sh, struct exit_stat *row, size_t n)
 		if (intro_symbol_at_cr3(sh->s, code, row[i].cr3, row[i].rip, &y))
 			row[i].rip = y.address;
 		row[i].cr3 = 0;
-		size_t k = 0;
-		while (k < kept && (row[k].rip != row[i].rip || row[k].reason != row[i].reason ||
-				    row[k].level != row[i].level || row[k].kind != row[i].kind ||
-				    row[k].detail != row[i].detail))
-			k++;
-		if (k == kept) {
+	}
+	qsort(row, n, sizeof *row, by_row);
+	for (size_t i = 0; i < n; i++) {
+		if (!kept || by_row(&row[kept - 1], &row[i])) {
 			row[kept++] = row[i];
 			continue;
 		}
-		row[k].count += row[i].count;
-		row[k].cost += row[i].cost;
-		row[k].caused += row[i].caused;
+		row[kept - 1].count += row[i].count;
+		row[kept - 1].cost += row[i].cost;
+		row[kept - 1].caused += row[i].caused;
 	}
 	return kept;
 }
@@ -127,7 +212,7 @@ static size_t merge_symbols(struct shell *sh, struct exit_stat *row, size_t n)
 static int by_count(const void *a, const void *b)
 {
 	const struct exit_stat *x = a, *y = b;
-	return x->count < y->count ? 1 : x->count > y->count ? -1 : 0;
+	return x->count < y->count ? 1 : x->count > y->count ? -1 : by_row(a, b);
 }
 
 static void detail_cell(const struct exit_stat *s, struct output *o)
@@ -281,8 +366,6 @@ bool cmd_exits(struct shell *sh, struct args *a, struct output *o, struct err *e
 			return cmd_choices("split", a->word, "detail, rip, symbol", e);
 	if (!exit_filter_parse(sh->s, args_rest(a) ? a->rest : "", &f, e))
 		return false;
-	if (count > 100000)
-		count = 100000;
 	if (view == 1)
 		ok = top(sh, &f, split, symbols, count, o);
 	else if (view == 2)
@@ -290,7 +373,7 @@ bool cmd_exits(struct shell *sh, struct args *a, struct output *o, struct err *e
 	else if (view == 3)
 		ok = causes(sh, &f, split, count, o);
 	else
-		ok = list(sh, &f, count, o, e);
+		ok = list(sh, &f, count, o);
 	expr_free((struct expr *)f.expr);
 	return ok;
 }

@@ -38,7 +38,7 @@ bool cmd_source(struct shell *sh, struct args *a, struct output *o, struct err *
 	if (!args_next(a))
 		return err_set(e, ERR_GENERAL, "a file name is missing");
 	snprintf(path, sizeof path, "%s", a->word);
-	bool ok = args_end(a, e) && command_source(sh, path, &b, e);
+	bool ok = args_end(a, e) && command_source(sh, path, &b, NULL, e);
 	if (b.len)
 		out_raw(o, "output", b.data, b.len);
 	/* what the lines printed must not be lost with the error */

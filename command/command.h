@@ -64,10 +64,15 @@ void shell_done(struct shell *sh);
 /* Runs one line; "" and "# comment" do nothing. `--json` first or last on the
  * line renders as JSON. False: it failed (*out has the message). */
 bool command_run(struct shell *sh, const char *line, struct buf *out);
+/* The same; long answers flow (see output.h). */
+bool command_flow(
+	struct shell *sh, const char *line, struct buf *out, const struct output_flow *flow);
 /* The same, into a model; returns false with the error set in *o. */
 bool command_exec(struct shell *sh, const char *line, struct output *o);
-/* Runs each line of a file (`source`); stops at the first error. */
-bool command_source(struct shell *sh, const char *path, struct buf *out, struct err *e);
+/* Runs each line of a file (`source`); stops at the first error. `flow` may be
+ * NULL. */
+bool command_source(struct shell *sh, const char *path, struct buf *out,
+	const struct output_flow *flow, struct err *e);
 
 /* Commands by name or unambiguous beginning; NULL and *e. */
 const struct command *command_find(const struct shell *sh, const char *name, struct err *e);

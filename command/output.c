@@ -1,50 +1,8 @@
-#include "command/output.h"
+/* The model, and tables that flow: rendered block by block as they grow. */
+#include "command/output_model.h"
 
-#include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum part_kind { PART_TEXT, PART_GAP, PART_TABLE, PART_VALUES, PART_TREE, PART_RAW };
-enum cell_kind { CELL_STR, CELL_INT, CELL_BOOL, CELL_NONE };
-
-struct cell {
-	enum cell_kind kind;
-	char *text; /* owned; for humans, and JSON strings */
-	char *key;  /* owned; key-values and tree attributes */
-	uint64_t value;
-	int node;   /* trees: which node it belongs to */
-};
-
-struct column {
-	char *name; /* owned */
-	bool right, hidden;
-};
-
-struct node {
-	unsigned depth;
-	char *text; /* owned */
-};
-
-struct part {
-	enum part_kind kind;
-	char *name; /* owned; may be NULL */
-	char *text; /* owned; PART_TEXT, PART_RAW */
-	size_t len;
-	struct column *column;
-	size_t columns;
-	struct cell *cell;
-	size_t cells, cells_cap;
-	struct node *node;
-	size_t nodes, nodes_cap;
-};
-
-struct output {
-	struct part *part; /* owned */
-	size_t parts;
-	char *key;         /* owned; waits for its cell */
-	char *error;       /* owned */
-};
 
 struct output *output_new(void)
 {
@@ -53,11 +11,9 @@ struct output *output_new(void)
 
 static void part_done(struct part *p)
 {
-	for (size_t i = 0; i < p->columns; i++)
+	for (size_t i = 0; i < p->columns; i++) {
 		free(p->column[i].name);
-	for (size_t i = 0; i < p->cells; i++) {
-		free(p->cell[i].text);
-		free(p->cell[i].key);
+		free(p->column[i].json);
 	}
 	for (size_t i = 0; i < p->nodes; i++)
 		free(p->node[i].text);
@@ -66,23 +22,18 @@ static void part_done(struct part *p)
 	free(p->node);
 	free(p->name);
 	free(p->text);
-}
-
-void output_clear(struct output *o)
-{
-	for (size_t i = 0; i < o->parts; i++)
-		part_done(&o->part[i]);
-	free(o->part);
-	free(o->key);
-	free(o->error);
-	memset(o, 0, sizeof *o);
+	buf_done(&p->cells_text);
 }
 
 void output_free(struct output *o)
 {
 	if (!o)
 		return;
-	output_clear(o);
+	for (size_t i = 0; i < o->parts; i++)
+		part_done(&o->part[i]);
+	free(o->part);
+	free(o->key);
+	free(o->error);
 	free(o);
 }
 
@@ -91,8 +42,107 @@ bool output_empty(const struct output *o)
 	return !o->parts && !o->error;
 }
 
+/* --- flowing ------------------------------------------------------------------- */
+
+#define FLOW_ROWS 1024
+#define FLOW_MAX  (64u << 20) /* bytes that nobody takes away */
+
+void output_flow(struct output *o, bool json, struct buf *to, const struct output_flow *flow)
+{
+	o->flow = flow;
+	o->json = json;
+	o->to = to;
+}
+
+bool output_stopped(const struct output *o)
+{
+	return o->stopped;
+}
+
+/* The parts in front of the last one, then its heading. */
+static void flow_begin(struct output *o)
+{
+	struct part *p = &o->part[o->parts - 1];
+	if (!o->json) {
+		for (; o->flowed < o->parts - 1; o->flowed++)
+			human_part(&o->part[o->flowed], o->to);
+		human_heading(p, o->to);
+	} else {
+		size_t before = o->to->len;
+		buf_char(o->to, o->begun ? ',' : '{');
+		json_members(o, o->flowed, o->parts - 1, o->to);
+		if (o->to->len > before + 1)
+			buf_char(o->to, ',');
+		json_heading(p, o->to);
+		o->begun = true;
+	}
+	o->flowed = o->parts;
+	o->open = true;
+	o->first_row = true;
+}
+
+/* Hands on what was rendered. */
+static void flow_on(struct output *o)
+{
+	if (o->stopped || (o->flow ? o->flow->fn(o->flow->ctx, o->to) : o->to->len <= FLOW_MAX))
+		return;
+	o->stopped = true;
+	if (!o->flow)
+		out_error(o, "the answer is longer than 64 MiB; ask for fewer rows");
+}
+
+static void flow_rows(struct output *o)
+{
+	struct part *p = &o->part[o->parts - 1];
+	if (!o->open)
+		flow_begin(o);
+	if (o->stopped)
+		;
+	else if (o->json)
+		json_rows(p, &o->first_row, o->to);
+	else
+		human_rows(p, o->to);
+	p->cells = 0;
+	buf_clear(&p->cells_text);
+	flow_on(o);
+}
+
+/* Ends the table that flows: nothing is added to it any more. */
+static void flow_close(struct output *o)
+{
+	if (!o->open)
+		return;
+	flow_rows(o);
+	if (o->json)
+		buf_char(o->to, ']');
+	o->open = false;
+}
+
+void output_end(struct output *o)
+{
+	flow_close(o);
+	if (o->stopped && o->flow) {
+		; /* nobody reads it */
+	} else if (o->json && o->begun) {
+		size_t before = o->to->len;
+		buf_char(o->to, ',');
+		json_members(o, o->flowed, o->parts, o->to);
+		if (o->to->len == before + 1)
+			o->to->len--;
+		buf_str(o->to, "}\n");
+	} else if (o->json && !output_empty(o)) {
+		output_json(o, o->to);
+	} else if (o->error) {
+		buf_fmt(o->to, "error: %s\n", o->error);
+	} else {
+		for (size_t i = o->flowed; i < o->parts; i++)
+			human_part(&o->part[i], o->to);
+	}
+}
+
 static struct part *open_part(struct output *o, enum part_kind kind, const char *name)
 {
+	flow_close(o);
 	o->part = xresize(o->part, (o->parts + 1) * sizeof *o->part);
 	struct part *p = &o->part[o->parts++];
 	*p = (struct part){.kind = kind, .name = name ? xstrdup(name) : NULL};
@@ -137,6 +187,7 @@ void out_table(struct output *o, const char *name, const char *columns)
 		size_t n = strcspn(columns, ",");
 		c.name = xalloc(n + 1);
 		memcpy(c.name, columns, n);
+		c.width = text_width(c.name, n);
 		p->column = xresize(p->column, (p->columns + 1) * sizeof *p->column);
 		p->column[p->columns++] = c;
 		columns += n + (columns[n] == ',');
@@ -172,56 +223,108 @@ void out_node(struct output *o, unsigned depth, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void add_cell(struct output *o, enum cell_kind kind, uint64_t value, char *text)
+/* --- cells ----------------------------------------------------------------------- */
+
+size_t text_width(const char *s, size_t len)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < len; i++)
+		n += ((unsigned char)s[i] & 0xc0) != 0x80;
+	return n;
+}
+
+static size_t key_of(struct part *p, char *key)
+{
+	size_t at = p->cells_text.len;
+	if (!key)
+		return 0;
+	buf_add(&p->cells_text, key, strlen(key) + 1);
+	free(key);
+	return at + 1;
+}
+
+static void add_cell(struct output *o, enum cell_kind kind, uint64_t value, const char *text, size_t len)
 {
 	struct part *p = &o->part[o->parts - 1];
 	if (p->cells == p->cells_cap) {
 		p->cells_cap = p->cells_cap ? 2 * p->cells_cap : 16;
 		p->cell = xresize(p->cell, p->cells_cap * sizeof *p->cell);
 	}
-	p->cell[p->cells++] = (struct cell){kind, text, o->key, value, (int)p->nodes - 1};
+	size_t key = key_of(p, o->key);
 	o->key = NULL;
+	p->cell[p->cells] = (struct cell){.value = value, .at = p->cells_text.len, .key = key,
+		.len = (uint32_t)len, .node = (int)p->nodes - 1, .kind = kind};
+	buf_add(&p->cells_text, text, len + 1);
+	p->cells++;
+	if (!p->columns)
+		return;
+	struct column *c = &p->column[(p->cells - 1) % p->columns];
+	size_t w = text_width(text, len);
+	c->width = w > c->width ? w : c->width;
+	if (o->to && p->cells == p->columns * FLOW_ROWS)
+		flow_rows(o);
+}
+
+void out_width(struct output *o, size_t column, size_t width)
+{
+	struct column *c = &o->part[o->parts - 1].column[column];
+	c->width = width > c->width ? width : c->width;
 }
 
 void out_str(struct output *o, const char *s)
 {
 	if (s)
-		add_cell(o, CELL_STR, 0, xstrdup(s));
+		add_cell(o, CELL_STR, 0, s, strlen(s));
 	else
 		out_none(o);
 }
 
 void out_fmt(struct output *o, const char *fmt, ...)
 {
+	struct buf b = {0};
 	va_list ap;
 	va_start(ap, fmt);
-	add_cell(o, CELL_STR, 0, vtext(fmt, ap));
+	buf_vfmt(&b, fmt, ap);
 	va_end(ap);
+	add_cell(o, CELL_STR, 0, b.data ? b.data : "", b.len);
+	buf_done(&b);
+}
+
+/* Digits of v before `end`, which is a NUL; returns the first. */
+static char *digits(uint64_t v, unsigned base, char *end)
+{
+	*end = 0;
+	do
+		*--end = "0123456789abcdef"[v % base];
+	while (v /= base);
+	return end;
 }
 
 void out_u64(struct output *o, uint64_t v)
 {
-	char t[24];
-	snprintf(t, sizeof t, "%llu", (unsigned long long)v);
-	add_cell(o, CELL_INT, v, xstrdup(t));
+	char t[24], *end = t + sizeof t - 1, *d = digits(v, 10, end);
+	add_cell(o, CELL_INT, v, d, (size_t)(end - d));
 }
 
 void out_grouped(struct output *o, uint64_t v)
 {
-	char digits[24], t[32];
-	int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)v), k = 0;
+	char plain[24], t[32], *end = plain + sizeof plain - 1, *d = digits(v, 10, end);
+	int n = (int)(end - d), k = 0;
 	for (int i = 0; i < n; i++) {
-		t[k++] = digits[i];
+		t[k++] = d[i];
 		if ((n - 1 - i) % 3 == 0 && i != n - 1)
 			t[k++] = ',';
 	}
 	t[k] = 0;
-	add_cell(o, CELL_INT, v, xstrdup(t));
+	add_cell(o, CELL_INT, v, t, (size_t)k);
 }
 
 void out_hex(struct output *o, uint64_t v)
 {
-	out_fmt(o, "0x%llx", (unsigned long long)v);
+	char t[24], *end = t + sizeof t - 1, *d = digits(v, 16, end);
+	*--d = 'x';
+	*--d = '0';
+	add_cell(o, CELL_STR, 0, d, (size_t)(end - d));
 }
 
 void out_hexw(struct output *o, uint64_t v, unsigned bytes)
@@ -231,12 +334,13 @@ void out_hexw(struct output *o, uint64_t v, unsigned bytes)
 
 void out_bool(struct output *o, bool v)
 {
-	add_cell(o, CELL_BOOL, v, xstrdup(v ? "yes" : "no"));
+	const char *t = v ? "yes" : "no";
+	add_cell(o, CELL_BOOL, v, t, strlen(t));
 }
 
 void out_none(struct output *o)
 {
-	add_cell(o, CELL_NONE, 0, xstrdup("-"));
+	add_cell(o, CELL_NONE, 0, "-", 1);
 }
 
 void out_error(struct output *o, const char *message)
@@ -250,252 +354,3 @@ const char *output_error_text(const struct output *o)
 	return o->error;
 }
 
-/* --- for humans -------------------------------------------------------------- */
-
-/* Columns of the screen that UTF-8 text takes, near enough for alignment. */
-static size_t width(const char *s)
-{
-	size_t n = 0;
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
-}
-
-static void pad(struct buf *out, size_t n)
-{
-	while (n--)
-		buf_char(out, ' ');
-}
-
-static void trim(struct buf *out)
-{
-	while (out->len && out->data[out->len - 1] == ' ')
-		out->data[--out->len] = 0;
-	buf_char(out, '\n');
-}
-
-static void human_cell(const struct part *p, size_t c, const char *text, const size_t *w,
-	struct buf *out, bool *first)
-{
-	size_t n = width(text);
-	if (p->column[c].hidden)
-		return;
-	if (!*first)
-		buf_str(out, "  ");
-	*first = false;
-	if (p->column[c].right)
-		pad(out, w[c] - n);
-	buf_str(out, text);
-	if (!p->column[c].right)
-		pad(out, w[c] - n);
-}
-
-static void human_table(const struct part *p, struct buf *out)
-{
-	size_t *w = xalloc(p->columns * sizeof *w), rows = p->cells / p->columns;
-	bool first = true;
-	for (size_t c = 0; c < p->columns; c++) {
-		w[c] = width(p->column[c].name);
-		for (size_t r = 0; r < rows; r++) {
-			size_t n = width(p->cell[r * p->columns + c].text);
-			w[c] = n > w[c] ? n : w[c];
-		}
-	}
-	for (size_t c = 0; c < p->columns; c++)
-		human_cell(p, c, p->column[c].name, w, out, &first);
-	trim(out);
-	for (size_t r = 0; r < rows; r++) {
-		first = true;
-		for (size_t c = 0; c < p->columns; c++)
-			human_cell(p, c, p->cell[r * p->columns + c].text, w, out, &first);
-		trim(out);
-	}
-	free(w);
-}
-
-static void human_values(const struct part *p, struct buf *out)
-{
-	size_t w = 0;
-	for (size_t i = 0; i < p->cells; i++)
-		w = p->cell[i].key && width(p->cell[i].key) > w ? width(p->cell[i].key) : w;
-	for (size_t i = 0; i < p->cells; i++) {
-		const char *key = p->cell[i].key ? p->cell[i].key : "";
-		buf_str(out, key);
-		pad(out, w - width(key) + 2);
-		buf_str(out, p->cell[i].text);
-		trim(out);
-	}
-}
-
-/* Is there a later node at this depth before one that is nearer the root? */
-static bool has_sibling(const struct part *p, size_t i, unsigned depth)
-{
-	for (size_t k = i + 1; k < p->nodes; k++) {
-		if (p->node[k].depth < depth)
-			return false;
-		if (p->node[k].depth == depth)
-			return true;
-	}
-	return false;
-}
-
-static void human_tree(const struct part *p, struct buf *out)
-{
-	for (size_t i = 0; i < p->nodes; i++) {
-		for (unsigned d = 1; d < p->node[i].depth; d++)
-			buf_str(out, has_sibling(p, i, d) ? "│  " : "   ");
-		if (p->node[i].depth)
-			buf_str(out, has_sibling(p, i, p->node[i].depth) ? "├─ " : "└─ ");
-		buf_str(out, p->node[i].text);
-		buf_char(out, '\n');
-	}
-}
-
-void output_human(const struct output *o, struct buf *out)
-{
-	if (o->error) {
-		buf_fmt(out, "error: %s\n", o->error);
-		return;
-	}
-	for (size_t i = 0; i < o->parts; i++) {
-		const struct part *p = &o->part[i];
-		switch (p->kind) {
-		case PART_TEXT:
-			buf_fmt(out, "%s\n", p->text);
-			break;
-		case PART_GAP:
-			buf_char(out, '\n');
-			break;
-		case PART_RAW:
-			buf_add(out, p->text, p->len);
-			if (p->len && p->text[p->len - 1] != '\n')
-				buf_char(out, '\n');
-			break;
-		case PART_TABLE:
-			human_table(p, out);
-			break;
-		case PART_VALUES:
-			human_values(p, out);
-			break;
-		case PART_TREE:
-			human_tree(p, out);
-		}
-	}
-}
-
-/* --- JSON -------------------------------------------------------------------- */
-
-/* Guest bytes may be no UTF-8: then each byte is taken as Latin-1. */
-static json_t *json_text(const char *s, size_t len)
-{
-	json_t *j = json_stringn(s, len);
-	struct buf b = {0};
-	if (j)
-		return j;
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
-		if (c < 0x80)
-			buf_char(&b, (char)c);
-		else
-			buf_fmt(&b, "%c%c", 0xc0 | c >> 6, 0x80 | (c & 0x3f));
-	}
-	j = json_stringn(b.data ? b.data : "", b.len);
-	buf_done(&b);
-	return j;
-}
-
-static json_t *json_cell(const struct cell *c)
-{
-	switch (c->kind) {
-	case CELL_INT:
-		return c->value <= INT64_MAX ? json_integer((json_int_t)c->value) :
-			json_string(c->text);
-	case CELL_BOOL:
-		return json_boolean(c->value);
-	case CELL_NONE:
-		return json_null();
-	default:
-		return json_text(c->text, strlen(c->text));
-	}
-}
-
-static json_t *json_table(const struct part *p)
-{
-	json_t *rows = json_array();
-	for (size_t i = 0; i + p->columns <= p->cells && p->columns; i += p->columns) {
-		json_t *row = json_object();
-		for (size_t c = 0; c < p->columns; c++)
-			json_object_set_new(row, p->column[c].name, json_cell(&p->cell[i + c]));
-		json_array_append_new(rows, row);
-	}
-	return rows;
-}
-
-static void json_pairs(const struct part *p, json_t *into, int node)
-{
-	for (size_t i = 0; i < p->cells; i++)
-		if (p->cell[i].key && (node < 0 || p->cell[i].node == node))
-			json_object_set_new(into, p->cell[i].key, json_cell(&p->cell[i]));
-}
-
-static json_t *json_node(const struct part *p, size_t *i)
-{
-	unsigned depth = p->node[*i].depth;
-	json_t *n = json_object(), *children = json_array();
-	json_object_set_new(n, "text", json_text(p->node[*i].text, strlen(p->node[*i].text)));
-	json_pairs(p, n, (int)*i);
-	++*i;
-	while (*i < p->nodes && p->node[*i].depth > depth)
-		json_array_append_new(children, json_node(p, i));
-	if (json_array_size(children))
-		json_object_set_new(n, "children", children);
-	else
-		json_decref(children);
-	return n;
-}
-
-static void json_part(const struct part *p, json_t *doc)
-{
-	json_t *j, *text;
-	switch (p->kind) {
-	case PART_GAP:
-		return;
-	case PART_TEXT:
-		text = json_object_get(doc, "text");
-		if (!text)
-			json_object_set_new(doc, "text", text = json_array());
-		json_array_append_new(text, json_text(p->text, strlen(p->text)));
-		return;
-	case PART_RAW:
-		json_object_set_new(doc, p->name ? p->name : "raw", json_text(p->text, p->len));
-		return;
-	case PART_TABLE:
-		json_object_set_new(doc, p->name ? p->name : "rows", json_table(p));
-		return;
-	case PART_VALUES:
-		j = p->name ? json_object() : doc;
-		json_pairs(p, j, -1);
-		if (p->name)
-			json_object_set_new(doc, p->name, j);
-		return;
-	case PART_TREE:
-		j = json_array();
-		for (size_t i = 0; i < p->nodes;)
-			json_array_append_new(j, json_node(p, &i));
-		json_object_set_new(doc, p->name ? p->name : "tree", j);
-	}
-}
-
-void output_json(const struct output *o, struct buf *out)
-{
-	json_t *doc = json_object();
-	if (o->error)
-		json_object_set_new(doc, "error", json_text(o->error, strlen(o->error)));
-	for (size_t i = 0; i < o->parts && !o->error; i++)
-		json_part(&o->part[i], doc);
-	char *text = json_dumps(doc, JSON_COMPACT);
-	buf_str(out, text ? text : "{}");
-	buf_char(out, '\n');
-	free(text);
-	json_decref(doc);
-}

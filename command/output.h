@@ -5,6 +5,11 @@
  * for a table column by column (rows fill by themselves), for key-values
  * after out_key(). Numbers that are addresses or bit patterns are hexadecimal
  * and become strings in JSON (64 bits do not fit its numbers).
+ *
+ * A document can flow: then a table that grows long is rendered block by block
+ * while its rows come, so that memory stays bounded and a reader who has seen
+ * enough can end it. In JSON what stands in front of such a table may share no
+ * name with what follows it.
  */
 #ifndef COMMAND_OUTPUT_H
 #define COMMAND_OUTPUT_H
@@ -18,7 +23,6 @@ struct output;
 
 struct output *output_new(void);
 void output_free(struct output *o);
-void output_clear(struct output *o);
 bool output_empty(const struct output *o);
 
 /* A line of prose (JSON: an element of "text"). */
@@ -53,6 +57,23 @@ void out_node(struct output *o, unsigned depth, const char *fmt, ...)
 /* Bytes as they are (a guest's screen, a help page): text for humans, one
  * string in JSON. */
 void out_raw(struct output *o, const char *name, const char *text, size_t len);
+
+/* The column (from 0) of the open table will not be narrower than this. */
+void out_width(struct output *o, size_t column, size_t width);
+
+/* Takes what was rendered so far (and clears it, or leaves it to grow); false:
+ * nobody wants the rest. */
+struct output_flow {
+	bool (*fn)(void *ctx, struct buf *text);
+	void *ctx;
+};
+/* From here on rows flow into *to; without a flow (NULL) the answer is an error
+ * when it gets longer than 64 MiB. All borrowed. */
+void output_flow(struct output *o, bool json, struct buf *to, const struct output_flow *flow);
+/* Should the command stop making rows? */
+bool output_stopped(const struct output *o);
+/* Renders what has not flowed yet into *to. */
+void output_end(struct output *o);
 
 /* Marks the document as an error; it is rendered as "error: ..." alone. */
 void out_error(struct output *o, const char *message);

@@ -140,27 +140,32 @@ bool command_exec(struct shell *sh, const char *line, struct output *o)
 	return ok;
 }
 
-bool command_run(struct shell *sh, const char *line, struct buf *out)
+bool command_flow(
+	struct shell *sh, const char *line, struct buf *out, const struct output_flow *flow)
 {
 	struct output *o = output_new();
 	char *copy = xstrdup(line);
 	char *start = copy;
 	while (isspace((unsigned char)*start))
 		start++;
-	bool json = wants_json(start) || sh->json;
+	output_flow(o, wants_json(start) || sh->json, out, flow);
 	bool ok = command_exec(sh, start, o);
-	if (json && !output_empty(o))
-		output_json(o, out);
-	else
-		output_human(o, out);
+	output_end(o);
+	ok = ok && !output_error_text(o);
 	free(copy);
 	output_free(o);
 	return ok;
 }
 
+bool command_run(struct shell *sh, const char *line, struct buf *out)
+{
+	return command_flow(sh, line, out, NULL);
+}
+
 #define SOURCE_DEPTH 16
 
-bool command_source(struct shell *sh, const char *path, struct buf *out, struct err *e)
+bool command_source(struct shell *sh, const char *path, struct buf *out,
+	const struct output_flow *flow, struct err *e)
 {
 	char *line = NULL;
 	size_t cap = 0;
@@ -177,7 +182,7 @@ bool command_source(struct shell *sh, const char *path, struct buf *out, struct 
 	while (ok && !sh->quit && getline(&line, &cap, f) >= 0) {
 		line[strcspn(line, "\n")] = 0;
 		number++;
-		ok = command_run(sh, line, out);
+		ok = command_flow(sh, line, out, flow);
 	}
 	sh->depth--;
 	free(line);

@@ -183,6 +183,12 @@ void exit_filter_init(struct exit_filter *f)
 	f->vcpu = -1;
 }
 
+bool exit_filter_all(const struct exit_filter *f)
+{
+	return !f->levels && !f->kinds && !f->handlers && f->vcpu < 0 && !f->reasons[0] &&
+		!f->reasons[1] && !f->has_detail && !f->has_rip && !f->expr;
+}
+
 bool exit_filter_match(struct intro *s, const struct exit_filter *f, const struct exit_record *r)
 {
 	unsigned level = r->kind == EXIT_ENTRY || r->kind == EXIT_ENTRY_FAIL ? r->to : r->from;

@@ -79,6 +79,7 @@ struct exit_filter {
 	const struct expr *expr; /* borrowed; NULL: none */
 };
 void exit_filter_init(struct exit_filter *f); /* matches everything */
+bool exit_filter_all(const struct exit_filter *f); /* does it still? */
 bool exit_filter_match(struct intro *s, const struct exit_filter *f, const struct exit_record *r);
 
 /* "level=2 reason=CPUID,HLT detail=0x10-0x20 rip=... by=l1 kind=reflect
