@@ -101,12 +101,16 @@ static const struct row keys[] = {
 
 static const struct row reasons[] = {
 #define EXIT_REASON(number, name, text) {NULL, #name, #number, text, NULL, false},
+#define EXIT_REASON_NEVER(number, name, text, why) \
+	EXIT_REASON(number, name, text " (never here: " why ")")
 #include "vmx/exit_reasons.def"
 #undef EXIT_REASON
 };
 
 static const struct row insn_errors[] = {
 #define INSN_ERROR(number, name, text) {NULL, #name, #number, text, NULL, false},
+#define INSN_ERROR_NEVER(number, name, text, why) \
+	INSN_ERROR(number, name, text " (never here: " why ")")
 #include "vmx/insn_errors.def"
 #undef INSN_ERROR
 };

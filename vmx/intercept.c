@@ -15,13 +15,6 @@ static uint64_t string_linear(const struct vcpu *c, const struct insn *i, bool i
 	return cpu_64bit(c) ? at : (uint32_t)at;
 }
 
-static enum cpu_step on_nothing(
-	struct vcpu *c, enum vmx_exit_reason reason, const struct insn *i, uint64_t detail)
-{
-	(void)c, (void)reason, (void)i, (void)detail;
-	return CPU_DONE;
-}
-
 static enum cpu_step on_mwait(
 	struct vcpu *c, enum vmx_exit_reason reason, const struct insn *i, uint64_t detail)
 {
@@ -429,10 +422,12 @@ static const struct intercept {
 #define INTERCEPT(ev, group, control, r) \
 	[EV_##ev] = {EXIT_REASON_##r, OFFSET_##group, group##_##control, NULL},
 #define INTERCEPT_BY(ev, f, r) [EV_##ev] = {EXIT_REASON_##r, 0, 0, f},
+#define INTERCEPT_NEVER(ev, r, why) ALWAYS_EXITS(ev, r)
 #include "vmx/intercepts.def"
 #undef ALWAYS_EXITS
 #undef INTERCEPT
 #undef INTERCEPT_BY
+#undef INTERCEPT_NEVER
 };
 
 enum cpu_step vmx_intercept(

@@ -9,25 +9,7 @@
 
 #include "tests/lib/l1_rig.h"
 
-/* Errors that no program gets from this processor. */
-static const struct {
-	enum vmx_insn_error error;
-	const char *why;
-} no_program[] = {
-	{INSN_ERROR_VMRESUME_AFTER_VMXOFF, "VMXOFF leaves no current VMCS behind"},
-	{INSN_ERROR_ENTRY_INVALID_EXECUTIVE_POINTER, "SMM is not offered"},
-	{INSN_ERROR_ENTRY_NONLAUNCHED_EXECUTIVE_VMCS, "SMM is not offered"},
-	{INSN_ERROR_ENTRY_EXECUTIVE_NOT_VMXON, "SMM is not offered"},
-	{INSN_ERROR_VMCALL_NONCLEAR_VMCS, "dual-monitor treatment is not offered"},
-	{INSN_ERROR_VMCALL_INVALID_EXIT_CONTROLS, "dual-monitor treatment is not offered"},
-	{INSN_ERROR_VMCALL_INCORRECT_MSEG_REVISION, "dual-monitor treatment is not offered"},
-	{INSN_ERROR_VMXOFF_UNDER_DUAL_MONITOR, "dual-monitor treatment is not offered"},
-	{INSN_ERROR_VMCALL_INVALID_SMM_FEATURES, "dual-monitor treatment is not offered"},
-	{INSN_ERROR_ENTRY_INVALID_EXECUTIVE_CONTROL, "SMM is not offered"},
-};
 static bool reached[INSN_ERROR_COUNT];
-
-enum { ERRORS = 25, ERRORS_REACHED = 15 };
 
 static int setup(void **state)
 {
@@ -161,26 +143,126 @@ static void test_entries(void **state)
 	assert_int_equal(r->c->gpr[RAX], EXIT_REASON_INVALID_STATE | EXIT_REASON_ENTRY_FAILURE);
 }
 
+/* --- What cannot happen here: the NEVER rows --- */
+
+/* VMXOFF leaves no current VMCS behind, VMXON finds none, and a launched VMCS that
+ * is made current again is one to resume. */
+static void no_current_vmcs_after_vmxoff(struct rig *r)
+{
+	static const uint8_t vmcall[] = {0x0f, 0x01, 0xc1};
+
+	rig_write_host(r);
+	rig_write_guest(r, vmcall, sizeof vmcall);
+	assert_int_equal(rig_l2(r, 100), EXIT_REASON_VMCALL);
+	assert_int_equal(RUN(r, 0, 0x0f, 0x01, 0xc4), OK); /* vmxoff */
+	assert_int_equal(vmresume(r), TRAPPED + VEC_UD);
+	assert_int_equal(vmxon(r, VMXON), OK);
+	assert_int_equal(vmresume(r), -1);
+	assert_int_equal(vmptrld(r, VMCS_A), OK);
+	assert_int_equal(rig_l2(r, 100), EXIT_REASON_VMCALL);
+}
+
+/* An executive VMCS is looked at by entries out of SMM alone; their controls are
+ * checked before. */
+static void no_entry_out_of_smm(struct rig *r)
+{
+	static const uint32_t control[] = {ENTRY_SMM, ENTRY_DEACT_DUAL_MONITOR};
+
+	for (unsigned n = 0; n < 2; n++) {
+		rig_write_host(r);
+		assert_int_equal(vmwrite(r, ENC_EXECUTIVE_VMCS_POINTER, n ? 1 : VMXON), OK);
+		assert_int_equal(vmwrite(r, ENC_VM_ENTRY_CONTROLS,
+			0x11fb | ENTRY_IA32E_MODE | control[n]), OK);
+		r->c->gpr[RCX] = MSR_VMX_ENTRY_CTLS;
+		assert_int_equal(RUN(r, 0, 0x0f, 0x32), OK);
+		assert_false(r->c->gpr[RDX] & control[n]);
+		assert_int_equal(vmlaunch(r), INSN_ERROR_ENTRY_INVALID_CONTROL_FIELD);
+		assert_true(r->nv->cur->failure.check >= 0);
+	}
+}
+
+/* IA32_VMX_BASIC says that there is no dual-monitor treatment, and the MSR that
+ * would open it is not there. */
+static void no_dual_monitor(struct rig *r)
+{
+	r->c->gpr[RCX] = MSR_VMX_BASIC;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x32), OK);
+	assert_false(r->c->gpr[RDX] >> 17 & 1);
+	r->c->gpr[RCX] = 0x9b; /* IA32_SMM_MONITOR_CTL */
+	assert_int_equal(RUN(r, 0, 0x0f, 0x32), TRAPPED + VEC_GP);
+	r->c->gpr[RAX] = 1;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x30), TRAPPED + VEC_GP);
+}
+
+/* VMCALL in VMX root operation does not look at the VMCS: neither at its launch
+ * state nor at its exit controls. */
+static void vmcall_is_in_root(struct rig *r)
+{
+	no_dual_monitor(r);
+	for (unsigned launched = 0; launched < 2; launched++) {
+		r->nv->cur->v.launched = launched;
+		assert_int_equal(vmwrite(r, ENC_VM_EXIT_CONTROLS, launched ? 0 : UINT32_MAX), OK);
+		assert_int_equal(RUN(r, 0, 0x0f, 0x01, 0xc1), INSN_ERROR_VMCALL_IN_ROOT);
+	}
+}
+
+static void vmxoff_succeeds(struct rig *r)
+{
+	no_dual_monitor(r);
+	assert_int_equal(RUN(r, 0, 0x0f, 0x01, 0xc4), OK);
+}
+
+/* What proves each NEVER row of vmx/insn_errors.def, with a VMCS current. */
+static void (*const proof[INSN_ERROR_COUNT])(struct rig *r) = {
+	[INSN_ERROR_VMRESUME_AFTER_VMXOFF] = no_current_vmcs_after_vmxoff,
+	[INSN_ERROR_ENTRY_INVALID_EXECUTIVE_POINTER] = no_entry_out_of_smm,
+	[INSN_ERROR_ENTRY_NONLAUNCHED_EXECUTIVE_VMCS] = no_entry_out_of_smm,
+	[INSN_ERROR_ENTRY_EXECUTIVE_NOT_VMXON] = no_entry_out_of_smm,
+	[INSN_ERROR_ENTRY_INVALID_EXECUTIVE_CONTROL] = no_entry_out_of_smm,
+	[INSN_ERROR_VMCALL_NONCLEAR_VMCS] = vmcall_is_in_root,
+	[INSN_ERROR_VMCALL_INVALID_EXIT_CONTROLS] = vmcall_is_in_root,
+	[INSN_ERROR_VMCALL_INCORRECT_MSEG_REVISION] = vmcall_is_in_root,
+	[INSN_ERROR_VMCALL_INVALID_SMM_FEATURES] = vmcall_is_in_root,
+	[INSN_ERROR_VMXOFF_UNDER_DUAL_MONITOR] = vmxoff_succeeds,
+};
+
+enum { HAPPENS = 1, NEVER };
+
+/* Every row is reached, or marked and proved never to be; none is both. */
 static void test_every_error(void **state)
 {
-	unsigned rows = 0, got = 0;
+	static const uint8_t row[INSN_ERROR_COUNT] = {
+#define INSN_ERROR(n, name, text) [n] = HAPPENS,
+#define INSN_ERROR_NEVER(n, name, text, why) [n] = NEVER,
+#include "vmx/insn_errors.def"
+#undef INSN_ERROR
+	};
+	unsigned rows = 0, got = 0, proved = 0;
 
 	(void)state;
-	for (unsigned n = 0; n < sizeof no_program / sizeof *no_program; n++) {
-		assert_false(reached[no_program[n].error]);
-		reached[no_program[n].error] = true;
-		got--;
+	for (unsigned n = 0; n < INSN_ERROR_COUNT; n++) {
+		assert_int_equal(proof[n] != NULL, row[n] == NEVER);
+		if (!proof[n])
+			continue;
+		struct rig *r = test_calloc(1, sizeof *r);
+		r->reached = reached;
+		rig_start(r, NULL);
+		rig_current(r);
+		proof[n](r);
+		l0_free(r->l);
+		test_free(r);
+		proved++;
 	}
 	for (unsigned n = 0; n < INSN_ERROR_COUNT; n++) {
-		if (!vmx_insn_error_name(n))
-			continue;
-		rows++;
-		got++;
-		if (!reached[n])
-			fail_msg("no instruction here fails with %s", vmx_insn_error_name(n));
+		rows += row[n] != 0;
+		got += reached[n];
+		if (reached[n] != (row[n] == HAPPENS))
+			fail_msg("%s is %s", vmx_insn_error_name(n),
+				row[n] == HAPPENS ? "not reached by a program here" : "reached");
 	}
-	assert_int_equal(rows, ERRORS);
-	assert_int_equal(got, ERRORS_REACHED);
+	assert_int_equal(rows, 25);
+	assert_int_equal(proved, 10);
+	assert_int_equal(got + proved, rows);
 }
 
 int main(void)

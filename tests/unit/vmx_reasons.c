@@ -1,5 +1,5 @@
-/* Every exit reason and every intercept is reached by a guest that causes it:
- * a row without such a guest, or without a reason why there can be none, fails. */
+/* Every exit reason and every intercept is reached by a guest that causes it, or
+ * its row says why it cannot happen here, and a test proves that. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -9,35 +9,14 @@
 #include "tests/lib/vmx_insn_rows.h"
 #include "vmx/record.h"
 
-/* What this processor does not have. */
-static const struct {
-	uint16_t reason;
-	const char *why;
-} no_guest[] = {
-	{EXIT_REASON_IO_SMI, "SMM is not offered"},
-	{EXIT_REASON_OTHER_SMI, "SMM is not offered"},
-	{EXIT_REASON_RSM, "SMM is not offered"},
-	{EXIT_REASON_GETSEC, "SMX is not offered: #UD comes first"},
-	{EXIT_REASON_MCE_DURING_VMENTRY, "there are no machine checks"},
-	{EXIT_REASON_ENCLS, "SGX is not offered"},
-};
-static const struct {
-	enum cpu_event event;
-	const char *why;
-} no_event[] = {
-	{EV_RSM, "SMM is not offered"},
-	{EV_GETSEC, "SMX is not offered"},
-	{EV_CR8_WRITE, "the task priority is written through set_cr8"},
-};
-enum { REASONS = 62, REASONS_REACHED = 56, EVENTS = 42, EVENTS_REACHED = 39 };
-
-static bool reason_reached[EXIT_REASON_COUNT], event_reached[EV_COUNT];
+static bool reason_reached[EXIT_REASON_COUNT], event_reached[EV_COUNT], event_asked[EV_COUNT];
 
 static enum cpu_step recording(
 	struct vcpu *c, enum cpu_event ev, const struct insn *i, uint64_t detail)
 {
 	enum cpu_step step = vmx_intercept(c, ev, i, detail);
 
+	event_asked[ev] = true;
 	if (step != CPU_DONE)
 		event_reached[ev] = true;
 	return step;
@@ -286,28 +265,135 @@ static void run_all(void)
 	}
 }
 
+/* --- What cannot happen here: the NEVER rows --- */
+
+/* The guest gets this exception, and nothing else exits before it. */
+static void faults(const uint8_t *code, size_t n, unsigned vector)
+{
+	struct cpu_hooks hooks;
+	struct vg g;
+
+	begin(&g, &hooks);
+	vg_code(&g, code, n);
+	vg_or(&g, VMCS_CPU_BASED_VM_EXEC_CONTROL, PROC1_USE_MSR_BITMAPS);
+	vg_set(&g, VMCS_EXCEPTION_BITMAP, 1u << vector);
+	const struct vmx_exit *x = vg_run(&g, 10);
+	assert_non_null(x);
+	assert_int_equal(x->reason, EXIT_REASON_EXCEPTION_NMI);
+	assert_int_equal(x->intr_info & INTR_VECTOR, vector);
+	vg_done(&g);
+}
+
+#define FAULTS(vector, ...) \
+	faults((const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}), vector)
+
+/* An entry with this control fails. */
+static void refused(enum vmcs_field f, uint32_t bit)
+{
+	struct vg g;
+	int failed = -1;
+
+	vg_init(&g);
+	vg_proc2(&g, 0);
+	vg_or(&g, f, bit);
+	assert_int_equal(vmx_enter(g.c, &g.v, NULL, false, &failed), VMX_FAIL_CONTROLS);
+	assert_true(failed >= 0);
+	vg_done(&g);
+}
+
+/* IA32_VMX_BASIC says so, IA32_SMM_MONITOR_CTL is not there, and the controls of
+ * an SMM monitor's entries are refused. */
+static void no_dual_monitor(void)
+{
+	struct vg g;
+
+	vg_init(&g);
+	assert_false(vmx_caps_msr(&g.caps, MSR_VMX_BASIC) >> 49 & 1);
+	vg_done(&g);
+	FAULTS(VEC_GP, 0xb9, 0x9b, 0, 0, 0, 0x0f, 0x32); /* mov ecx, 9bh; rdmsr */
+	refused(VMCS_VM_ENTRY_CONTROLS, ENTRY_SMM);
+	refused(VMCS_VM_ENTRY_CONTROLS, ENTRY_DEACT_DUAL_MONITOR);
+}
+
+static void rsm_is_undefined(void)
+{
+	FAULTS(VEC_UD, 0x0f, 0xaa);
+}
+
+static void getsec_is_undefined(void)
+{
+	struct vg g;
+
+	vg_init(&g);
+	assert_false(vmx_caps_msr(&g.caps, MSR_VMX_CR4_FIXED1) & CR4_SMXE);
+	vg_done(&g);
+	FAULTS(VEC_UD, 0x0f, 0x37);
+}
+
+static void encls_is_undefined(void)
+{
+	FAULTS(VEC_UD, 0x0f, 0x01, 0xcf);
+	refused(VMCS_SECONDARY_VM_EXEC_CONTROL, PROC2_ENCLS_EXITING);
+}
+
+/* No bank can hold an error, and a machine check that a hypervisor makes up is an
+ * event like others. */
+static void no_machine_check(void)
+{
+	struct vg g;
+
+	/* mov ecx, 401h; xor edx, edx; mov eax, 1; wrmsr */
+	FAULTS(VEC_GP, 0xb9, 1, 4, 0, 0, 0x31, 0xd2, 0xb8, 1, 0, 0, 0, 0x0f, 0x30);
+	vg_init(&g);
+	vg_or(&g, VMCS_CPU_BASED_VM_EXEC_CONTROL, PROC1_HLT_EXITING);
+	vg_set(&g, VMCS_VM_ENTRY_INTR_INFO_FIELD, VEC_MC | TYPE_HWEXC << INTR_TYPE_SHIFT | INTR_VALID);
+	const struct vmx_exit *x = vg_run(&g, 10);
+	assert_non_null(x);
+	assert_int_equal(x->reason, EXIT_REASON_HLT);
+	assert_int_equal(vg_get(&g, VMCS_GUEST_RIP), BARE_TRAPS + 16 * VEC_MC);
+	vg_done(&g);
+}
+
+/* What proves each NEVER row of vmx/exit_reasons.def. */
+static void (*const proof[EXIT_REASON_COUNT])(void) = {
+	[EXIT_REASON_IO_SMI] = no_dual_monitor, [EXIT_REASON_OTHER_SMI] = no_dual_monitor,
+	[EXIT_REASON_RSM] = rsm_is_undefined, [EXIT_REASON_GETSEC] = getsec_is_undefined,
+	[EXIT_REASON_MCE_DURING_VMENTRY] = no_machine_check,
+	[EXIT_REASON_ENCLS] = encls_is_undefined,
+};
+
+/* --- The counts --- */
+
+enum { HAPPENS = 1, NEVER };
+
+/* Every row is reached, or marked and proved never to be; none is both. */
 static void test_every_exit_reason(void **state)
 {
-	unsigned rows = 0, reached = 0;
+	static const uint8_t row[EXIT_REASON_COUNT] = {
+#define EXIT_REASON(n, name, text) [n] = HAPPENS,
+#define EXIT_REASON_NEVER(n, name, text, why) [n] = NEVER,
+#include "vmx/exit_reasons.def"
+#undef EXIT_REASON
+	};
+	unsigned rows = 0, reached = 0, proved = 0;
 
 	(void)state;
 	run_all();
-	for (unsigned n = 0; n < sizeof no_guest / sizeof *no_guest; n++) {
-		if (reason_reached[no_guest[n].reason])
-			fail_msg("%s is reached", vmx_exit_reason_name(no_guest[n].reason));
-		reason_reached[no_guest[n].reason] = true;
-		reached--;
-	}
 	for (unsigned n = 0; n < EXIT_REASON_COUNT; n++) {
-		if (!vmx_exit_reason_name(n))
-			continue;
-		rows++;
-		reached++;
-		if (!reason_reached[n])
-			fail_msg("no guest here exits by %s", vmx_exit_reason_name(n));
+		rows += row[n] != 0;
+		reached += reason_reached[n];
+		if (reason_reached[n] != (row[n] == HAPPENS))
+			fail_msg("%s is %s", vmx_exit_reason_name(n),
+				row[n] == HAPPENS ? "not reached by a guest here" : "reached");
+		assert_int_equal(proof[n] != NULL, row[n] == NEVER);
+		if (proof[n]) {
+			proof[n]();
+			proved++;
+		}
 	}
-	assert_int_equal(rows, REASONS);
-	assert_int_equal(reached, REASONS_REACHED);
+	assert_int_equal(rows, 62);
+	assert_int_equal(proved, 6);
+	assert_int_equal(reached + proved, rows);
 }
 
 static void test_every_intercept(void **state)
@@ -317,19 +403,33 @@ static void test_every_intercept(void **state)
 #include "cpu/events.def"
 #undef CPU_EVENT
 	};
-	unsigned reached = EV_COUNT;
+	static const uint8_t row[EV_COUNT] = {
+#define ALWAYS_EXITS(ev, reason) [EV_##ev] = HAPPENS,
+#define INTERCEPT(ev, group, control, reason) ALWAYS_EXITS(ev, reason)
+#define INTERCEPT_BY(ev, fn, reason) ALWAYS_EXITS(ev, reason)
+#define INTERCEPT_NEVER(ev, reason, why) [EV_##ev] = NEVER,
+#include "vmx/intercepts.def"
+#undef ALWAYS_EXITS
+#undef INTERCEPT
+#undef INTERCEPT_BY
+#undef INTERCEPT_NEVER
+	};
+	unsigned reached = 0, proved = 0;
 
 	(void)state;
-	for (unsigned n = 0; n < sizeof no_event / sizeof *no_event; n++) {
-		assert_false(event_reached[no_event[n].event]);
-		event_reached[no_event[n].event] = true;
-		reached--;
+	/* executed, and not asked about */
+	rsm_is_undefined();
+	getsec_is_undefined();
+	for (unsigned n = 0; n < EV_COUNT; n++) {
+		if (event_reached[n] != (row[n] == HAPPENS) || event_asked[n] != event_reached[n])
+			fail_msg("the intercept of %s is %s", name[n],
+				row[n] == HAPPENS ? "not reached by a guest here" : "asked about");
+		reached += event_reached[n];
+		proved += row[n] == NEVER;
 	}
-	for (unsigned n = 0; n < EV_COUNT; n++)
-		if (!event_reached[n])
-			fail_msg("no guest here is stopped by the intercept of %s", name[n]);
-	assert_int_equal(EV_COUNT, EVENTS);
-	assert_int_equal(reached, EVENTS_REACHED);
+	assert_int_equal(EV_COUNT, 41);
+	assert_int_equal(proved, 2);
+	assert_int_equal(reached + proved, EV_COUNT);
 }
 
 int main(void)
