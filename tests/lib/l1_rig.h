@@ -217,21 +217,51 @@ static inline void rig_write_guest(struct rig *r, const void *code, size_t n)
 	assert_true(phys_write(&r->l->machine->phys, hpa(L2_CODE), code, n));
 }
 
-/* VMLAUNCH or VMRESUME, then on until L1 stands at its HLT again, at most `most`
- * instructions. Returns the exit reason; -1 when L2 did not leave. */
-static inline int64_t rig_l2(struct rig *r, uint64_t most)
+/* Controls of VMCS12 beside the ones that must be 1; a bitmap at PAGES that lets all MSRs through. */
+static inline void rig_controls(struct rig *r, uint32_t pin, uint32_t proc1, uint32_t proc2, uint32_t exit,
+	uint32_t entry)
+{
+	assert_int_equal(vmwrite(r, ENC_MSR_BITMAP, PAGES), OK);
+	assert_int_equal(vmwrite(r, ENC_PIN_BASED_VM_EXEC_CONTROL, 0x16 | pin), OK);
+	assert_int_equal(vmwrite(r, ENC_CPU_BASED_VM_EXEC_CONTROL, 0x04006172 | PROC1_USE_MSR_BITMAPS |
+		PROC1_SECONDARY_CONTROLS | proc1), OK);
+	assert_int_equal(vmwrite(r, ENC_SECONDARY_VM_EXEC_CONTROL, proc2), OK);
+	assert_int_equal(
+		vmwrite(r, ENC_VM_EXIT_CONTROLS, 0x36dfb | EXIT_HOST_ADDR_SPACE_SIZE | exit), OK);
+	assert_int_equal(vmwrite(r, ENC_VM_ENTRY_CONTROLS, 0x11fb | ENTRY_IA32E_MODE | entry), OK);
+}
+
+/* Tables at `at` that map all of memory by 2-MByte pages; returns the EPTP. */
+static inline uint64_t rig_ept(struct rig *r, uint64_t at)
+{
+	rig_put64(r, at, (at + 0x1000) | 7);
+	rig_put64(r, at + 0x1000, (at + 0x2000) | 7);
+	for (uint64_t n = 0; n < 8; n++)
+		rig_put64(r, at + 0x2000 + 8 * n, n << 21 | 0xb7);
+	return at | 0x1e;
+}
+
+/* Runs until L1 stands at its HLT again, at most `most` instructions. Returns the
+ * exit reason; -1 when L2 did not leave. */
+static inline int64_t rig_settle(struct rig *r, uint64_t most)
 {
 	struct l0_limits lim = {.retired = l0_retired(r->l) + most};
 
+	/* L1 halts with interrupts off: nothing can wake it */
+	if (l0_run(r->l, &lim).why != L0_DEAD || r->c->rip != CODE + 0x101)
+		return -1;
+	return (int64_t)vmcs_get(&r->nv->cur->v, VMCS_VM_EXIT_REASON);
+}
+
+/* VMLAUNCH or VMRESUME, and the same. */
+static inline int64_t rig_l2(struct rig *r, uint64_t most)
+{
 	rig_put64(r, CODE + 0x100, 0xf4);
 	if (r->nv->cur->v.launched)
 		vmresume(r);
 	else
 		vmlaunch(r);
-	/* L1 halts with interrupts off: nothing can wake it */
-	if (l0_run(r->l, &lim).why != L0_DEAD || r->c->rip != CODE + 0x101)
-		return -1;
-	return (int64_t)vmcs_get(&r->nv->cur->v, VMCS_VM_EXIT_REASON);
+	return rig_settle(r, most);
 }
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "tests/lib/l1_rig.h"
 
-enum { BITMAP = PAGES, TABLES_A = PAGES + 0x1000, TABLES_B = PAGES + 0x4000, LIST = PAGES + 0x7000 };
+enum { TABLES_A = PAGES + 0x1000, TABLES_B = PAGES + 0x4000, LIST = PAGES + 0x7000 };
 
 static int setup(void **state)
 {
@@ -18,20 +18,6 @@ static int setup(void **state)
 	rig_write_host(r);
 	*state = r;
 	return 0;
-}
-
-/* Controls beside the ones that must be 1; a bitmap that lets all MSRs through. */
-static void controls(struct rig *r, uint32_t pin, uint32_t proc1, uint32_t proc2, uint32_t exit,
-	uint32_t entry)
-{
-	assert_int_equal(vmwrite(r, ENC_MSR_BITMAP, BITMAP), OK);
-	assert_int_equal(vmwrite(r, ENC_PIN_BASED_VM_EXEC_CONTROL, 0x16 | pin), OK);
-	assert_int_equal(vmwrite(r, ENC_CPU_BASED_VM_EXEC_CONTROL, 0x04006172 | PROC1_USE_MSR_BITMAPS |
-		PROC1_SECONDARY_CONTROLS | proc1), OK);
-	assert_int_equal(vmwrite(r, ENC_SECONDARY_VM_EXEC_CONTROL, proc2), OK);
-	assert_int_equal(
-		vmwrite(r, ENC_VM_EXIT_CONTROLS, 0x36dfb | EXIT_HOST_ADDR_SPACE_SIZE | exit), OK);
-	assert_int_equal(vmwrite(r, ENC_VM_ENTRY_CONTROLS, 0x11fb | ENTRY_IA32E_MODE | entry), OK);
 }
 
 static uint64_t field(struct rig *r, enum vmcs_field f)
@@ -48,7 +34,7 @@ static void test_loaded_once(void **state)
 {
 	struct rig *r = *state;
 
-	controls(r, 0, 0, 0, 0, ENTRY_LOAD_DEBUG_CONTROLS | ENTRY_LOAD_IA32_PAT);
+	rig_controls(r, 0, 0, 0, 0, ENTRY_LOAD_DEBUG_CONTROLS | ENTRY_LOAD_IA32_PAT);
 	/* mov eax, 600h; mov dr7, rax; mov ecx, 480h; rdmsr; mov rbx, dr7; vmcall */
 	GUEST(r, 0xb8, 0, 6, 0, 0, 0x0f, 0x23, 0xf8, 0xb9, 0x80, 4, 0, 0, 0x0f, 0x32, 0x0f, 0x21, 0xfb,
 		0x0f, 0x01, 0xc1);
@@ -64,7 +50,7 @@ static void test_timer_runs_on(void **state)
 	struct rig *r = *state;
 
 	for (unsigned save = 0; save < 2; save++) {
-		controls(r, PIN_PREEMPTION_TIMER, 0, 0, save ? EXIT_SAVE_PREEMPTION_TIMER : 0, 0);
+		rig_controls(r, PIN_PREEMPTION_TIMER, 0, 0, save ? EXIT_SAVE_PREEMPTION_TIMER : 0, 0);
 		assert_int_equal(vmwrite(r, ENC_VMX_PREEMPTION_TIMER_VALUE, 1000), OK);
 		GUEST(r, 0xb9, 0x80, 4, 0, 0, 0x0f, 0x32, 0xeb, 0xfc); /* mov ecx, 480h; 1: rdmsr; jmp 1b */
 		uint64_t before = r->c->retired;
@@ -80,7 +66,7 @@ static void test_monitor_trap(void **state)
 {
 	struct rig *r = *state;
 
-	controls(r, 0, PROC1_MONITOR_TRAP_FLAG, 0, 0, 0);
+	rig_controls(r, 0, PROC1_MONITOR_TRAP_FLAG, 0, 0, 0);
 	GUEST(r, 0x0f, 0x32, 0x90, 0x90);
 	vmread(r, 0);
 	r->c->gpr[RCX] = 0x480;
@@ -89,23 +75,13 @@ static void test_monitor_trap(void **state)
 	assert_int_equal(field(r, VMCS_VM_EXIT_INSTRUCTION_LEN), 0);
 }
 
-/* All of memory, by 2-MByte pages. */
-static uint64_t ept(struct rig *r, uint64_t at)
-{
-	rig_put64(r, at, (at + 0x1000) | 7);
-	rig_put64(r, at + 0x1000, (at + 0x2000) | 7);
-	for (uint64_t n = 0; n < 8; n++)
-		rig_put64(r, at + 0x2000 + 8 * n, n << 21 | 0xb7);
-	return at | 0x1e;
-}
-
 static void test_eptp_switching(void **state)
 {
 	struct rig *r = *state;
-	uint64_t a = ept(r, TABLES_A), b = ept(r, TABLES_B);
+	uint64_t a = rig_ept(r, TABLES_A), b = rig_ept(r, TABLES_B);
 
 	for (unsigned ve = 0; ve < 2; ve++) {
-		controls(r, 0, 0, PROC2_ENABLE_EPT | PROC2_ENABLE_VMFUNC | (ve ? PROC2_EPT_VIOLATION_VE : 0),
+		rig_controls(r, 0, 0, PROC2_ENABLE_EPT | PROC2_ENABLE_VMFUNC | (ve ? PROC2_EPT_VIOLATION_VE : 0),
 			0, 0);
 		assert_int_equal(vmwrite(r, ENC_EPT_POINTER, a), OK);
 		assert_int_equal(vmwrite(r, ENC_VM_FUNCTION_CONTROL, 1), OK);
