@@ -1,5 +1,5 @@
-/* The call stack: frame pointers where they chain, else a scan of the stack
- * for return addresses that says it is one. */
+/* The call stack: a Linux kernel's ORC tables, else frame pointers where they
+ * chain, else a scan of the stack for return addresses that says it is one. */
 #include "introspect/orc.h"
 #include "introspect/private.h"
 
@@ -20,14 +20,24 @@ static bool add(struct unwinder *u, uint64_t pc, uint64_t sp, uint64_t fp, const
 	return true;
 }
 
-/* Is the instruction before a return address a call? Calls are 2 to 7 bytes. */
-static bool after_call(struct unwinder *u, uint64_t pc)
+/* Is the instruction before a return address a call? Calls are 2 to 7 bytes.
+ * *target is a direct one's, else UINT64_MAX. */
+static bool call_before(struct unwinder *u, uint64_t pc, uint64_t *target)
 {
 	struct insn_text t;
-	for (unsigned n = 2; n <= 7 && n <= pc; n++)
-		if (intro_disas(u->s, u->at, pc - n, 0, &t, 1, NULL) && t.is_call && t.length == n)
+	for (unsigned n = 2; n <= 7 && n <= pc; n++) {
+		if (intro_disas(u->s, u->at, pc - n, 0, &t, 1, NULL) && t.is_call && t.length == n) {
+			*target = t.target;
 			return true;
+		}
+	}
 	return false;
+}
+
+static bool after_call(struct unwinder *u, uint64_t pc)
+{
+	uint64_t target;
+	return call_before(u, pc, &target);
 }
 
 static bool word(struct unwinder *u, uint64_t at, unsigned size, uint64_t *v)
@@ -83,7 +93,29 @@ static void scan(struct unwinder *u, uint64_t sp, unsigned size)
 	}
 }
 
-/* By the kernel's ORC tables, as far as they lead. */
+#define FRAME_WORDS   64
+#define FUNCTION_MAX  0x4000
+
+/* Where ORC counts on an RBP that is not the function's (around a VM entry it
+ * is the guest's): the first return address behind a call of this function. */
+static bool by_call(struct unwinder *u, struct orc *o, struct orc_frame *f, bool first)
+{
+	for (unsigned i = 0; i < FRAME_WORDS; i++) {
+		uint64_t slot = f->sp + 8 * i, v, target;
+		struct symbol y;
+		if (!word(u, slot, 8, &v))
+			return false;
+		if (!(v >> 63) || !call_before(u, v, &target) || f->pc - target >= FUNCTION_MAX ||
+			!intro_symbol_at(u->s, u->at, target, &y) || y.address != target)
+			continue;
+		return orc_step_to(o, f, first, slot + 8) == ORC_FRAME &&
+			add(u, f->pc, f->sp, f->bp, "call");
+	}
+	return false;
+}
+
+/* By the kernel's ORC tables to the end of its stack; where they are silent
+ * (code that the kernel made itself), a scan goes on. */
 static bool by_orc(struct unwinder *u, uint64_t pc, uint64_t sp, uint64_t fp)
 {
 	struct orc o;
@@ -92,8 +124,17 @@ static bool by_orc(struct unwinder *u, uint64_t pc, uint64_t sp, uint64_t fp)
 	if (!intro_symbol_at(u->s, u->at, pc, &y) || !orc_open(&o, u->s, u->at))
 		return false;
 	size_t before = u->n;
-	while (orc_step(&o, &f, u->n == before) && f.pc && add(u, f.pc, f.sp, f.bp, "orc"))
-		;
+	while (f.pc) {
+		bool first = u->n == before;
+		enum orc_result r = orc_step(&o, &f, first);
+		if (r == ORC_END || (r == ORC_FRAME && (!f.pc || !add(u, f.pc, f.sp, f.bp, "orc"))))
+			break;
+		if (r == ORC_FRAME || by_call(u, &o, &f, first))
+			continue;
+		if (!first && f.pc >> 63)
+			scan(u, f.sp, 8);
+		break;
+	}
 	return u->n > before;
 }
 

@@ -98,7 +98,7 @@ static void index_types(struct btf *b)
 	}
 }
 
-struct btf *btf_read(struct intro *s, struct place at)
+static struct btf *btf_read(struct intro *s, struct place at)
 {
 	struct symbol start, stop;
 	if (!intro_symbol_find(s, at, "__start_BTF", &start) ||
@@ -210,7 +210,7 @@ uint32_t btf_size(const struct btf *b, const char *type)
 /* --- for front ends ------------------------------------------------------------------ */
 
 /* Read once for each kernel of a level. */
-static const struct btf *types_of(struct intro *s, struct place at, struct err *e)
+const struct btf *btf_of(struct intro *s, struct place at, struct err *e)
 {
 	struct symbols *y = s->symbols;
 	struct symbol start;
@@ -234,7 +234,7 @@ static const struct btf *types_of(struct intro *s, struct place at, struct err *
 bool intro_type_member(struct intro *s, struct place at, const char *type, const char *member,
 	uint64_t *offset, struct err *e)
 {
-	const struct btf *b = types_of(s, at, e);
+	const struct btf *b = btf_of(s, at, e);
 	uint32_t found;
 	if (!b)
 		return false;
@@ -247,7 +247,7 @@ bool intro_type_member(struct intro *s, struct place at, const char *type, const
 bool intro_type_size(
 	struct intro *s, struct place at, const char *type, uint64_t *size, struct err *e)
 {
-	const struct btf *b = types_of(s, at, e);
+	const struct btf *b = btf_of(s, at, e);
 	if (!b)
 		return false;
 	*size = btf_size(b, type);

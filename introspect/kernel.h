@@ -5,9 +5,10 @@
 
 #include "introspect/symbols.h"
 
-/* Types of the kernel, read from its .BTF section in memory. */
+/* Types of the level's kernel, read from its .BTF section in memory and kept
+ * by the session. NULL and *e: there are none. */
 struct btf;
-struct btf *btf_read(struct intro *s, struct place at);
+const struct btf *btf_of(struct intro *s, struct place at, struct err *e);
 void btf_free(struct btf *b);
 /* The byte offset of a member ("list", or "core_layout.base" through nested
  * structs and unions); false: no such struct or member. */
@@ -18,5 +19,14 @@ uint32_t btf_size(const struct btf *b, const char *type);
 /* Adds a source per module, from the modules' own symbol tables; returns how
  * many symbols. */
 size_t kernel_module_symbols(struct intro *s, struct place at);
+
+/* The ORC tables of the module whose code pc lies in; false: no module's, or
+ * it has none. */
+struct orc_table {
+	uint64_t low, high; /* of the code, inclusive */
+	uint64_t ip, entry; /* addresses of the two tables */
+	uint64_t count;     /* of their entries */
+};
+bool kernel_module_orc(struct intro *s, struct place at, uint64_t pc, struct orc_table *out);
 
 #endif

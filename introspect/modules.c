@@ -14,12 +14,13 @@
 /* Where things are in struct module of this kernel. */
 struct layout {
 	uint32_t list, name, base, size, kallsyms, symtab, count, strtab, types;
-	bool has_kallsyms, has_types;
+	uint32_t orc, orc_ip, orcs;
+	bool has_kallsyms, has_types, has_orc;
 };
 
 static bool layout_of(struct intro *s, struct place at, struct layout *l)
 {
-	struct btf *b = btf_read(s, at);
+	const struct btf *b = btf_of(s, at, NULL);
 	if (!b)
 		return false;
 	bool ok = btf_offset(b, "module", "list", &l->list) && btf_offset(b, "module", "name", &l->name) &&
@@ -32,7 +33,9 @@ static bool layout_of(struct intro *s, struct place at, struct layout *l)
 		btf_offset(b, "mod_kallsyms", "num_symtab", &l->count) &&
 		btf_offset(b, "mod_kallsyms", "strtab", &l->strtab);
 	l->has_types = btf_offset(b, "mod_kallsyms", "typetab", &l->types);
-	btf_free(b);
+	l->has_orc = btf_offset(b, "module", "arch.orc_unwind", &l->orc) &&
+		btf_offset(b, "module", "arch.orc_unwind_ip", &l->orc_ip) &&
+		btf_offset(b, "module", "arch.num_orcs", &l->orcs);
 	return ok;
 }
 
@@ -100,6 +103,39 @@ size_t intro_modules(
 	if (!layout_of(s, at, &l) || !each_module(s, at, &l, add_to_list, &list))
 		err_set(e, ERR_GENERAL, "this kernel has no BTF that says where its module list is");
 	return list.n;
+}
+
+/* --- unwinding -------------------------------------------------------------------- */
+
+struct orc_search {
+	struct intro *s;
+	struct place at;
+	const struct layout *l;
+	uint64_t pc;
+	struct orc_table *out;
+	bool found;
+};
+
+static bool orc_of(void *ctx, uint64_t mod, const struct intro_module *m)
+{
+	struct orc_search *c = ctx;
+	struct orc_table *t = c->out;
+	if (c->pc - m->base >= m->size)
+		return true;
+	*t = (struct orc_table){.low = m->base, .high = m->base + m->size - 1};
+	c->found = word(c->s, c->at, mod + c->l->orc, 8, &t->entry) &&
+		word(c->s, c->at, mod + c->l->orc_ip, 8, &t->ip) &&
+		word(c->s, c->at, mod + c->l->orcs, 4, &t->count) && t->count;
+	return false;
+}
+
+bool kernel_module_orc(struct intro *s, struct place at, uint64_t pc, struct orc_table *out)
+{
+	struct layout l;
+	struct orc_search c = {s, at, &l, pc, out, false};
+	if (layout_of(s, at, &l) && l.has_orc)
+		each_module(s, at, &l, orc_of, &c);
+	return c.found;
 }
 
 /* --- symbols ---------------------------------------------------------------------- */

@@ -102,7 +102,7 @@ uint64_t intro_disas_back(struct intro *s, struct place at, uint64_t address, un
 
 struct frame {
 	uint64_t pc, sp, fp;
-	const char *how; /* "pc", "frame pointer", "orc", "scan" */
+	const char *how; /* "pc", "frame pointer", "orc", "call" (found by the call), "scan" */
 };
 /* The stack from the innermost frame; returns how many. */
 size_t intro_backtrace(struct intro *s, struct place at, struct frame *out, size_t max);
