@@ -94,7 +94,38 @@ syscall_entry:
 	pop	%rbx
 	ret
 
+/* uint64_t nested_enter(run, n): L2 starts at nested_start with the same registers. */
+	.globl	nested_enter, nested_start
+nested_enter:
+	push	%rbx
+	push	%rbp
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	mov	$0x6c14, %eax		/* HOST_RSP, HOST_RIP */
+	vmwrite	%rsp, %rax
+	mov	$0x6c16, %eax
+	mov	$1f, %ecx
+	vmwrite	%rcx, %rax
+	vmlaunch
+	mov	$-1, %rax
+1:	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbp
+	pop	%rbx
+	ret
+nested_start:
+	mov	%rdi, %rax
+	mov	%rsi, %rdi
+	call	*%rax
+	vmcall
+	hlt
+
 	.section .rodata
+	.globl	gdt
 msg:	.asciz	"Shutdown"
 	.align	8
 gdt:	.quad	0
@@ -108,6 +139,7 @@ gdt_pointer:
 	.long	gdt, 0
 
 	.bss
+	.globl	page_top
 	.align	4096
 page_top:	.skip	4096
 page_dirptr:	.skip	4096
