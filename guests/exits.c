@@ -9,6 +9,7 @@ static const char *const names[] = {
 	[REASON_INVLPG] = "invlpg", [REASON_VMCALL] = "vmcall", [REASON_CR] = "mov cr",
 	[REASON_IO] = "io", [REASON_RDMSR] = "rdmsr", [REASON_WRMSR] = "wrmsr",
 	[REASON_BAD_GUEST] = "invalid guest state", [REASON_EPT_VIOLATION] = "ept violation",
+	[REASON_TIMER] = "timer",
 };
 
 const char *exit_name(uint32_t reason)
@@ -129,6 +130,8 @@ bool exit_handle(struct l1 *l1, struct guest *g)
 		return true;
 	case REASON_EXTINT: /* acknowledged by the exit: the vector is ours to serve */
 		timer_tick();
+		return true;
+	case REASON_TIMER: /* the next entry starts it anew */
 		return true;
 	case REASON_EPT_VIOLATION:
 		if (vmread(GUEST_PHYSICAL_ADDRESS) >= L2_SIZE)

@@ -42,6 +42,7 @@ enum {
 	BROKEN = 4,      /* three wrong fields planted before the launch */
 	INTERRUPTS = 8,  /* L1's APIC timer ticks while L2 runs */
 	TWO_GUESTS = 16, /* two VMCSs, entered in turn */
+	TIMED = 32,      /* the preemption timer ends L2's turn */
 	INTERCEPT_ALL = 32 /* MSRs without a bitmap, all ports */
 };
 

@@ -79,7 +79,7 @@ void vmx_select(struct guest *g)
 static void set_controls(struct l1 *l1, struct guest *g)
 {
 	const struct scenario *s = l1->scenario;
-	uint32_t proc = PROC_HLT | PROC_SECONDARY, proc2 = PROC2_VPID, entry = ENTRY_LOAD_EFER;
+	uint32_t pin = 0, proc = PROC_HLT | PROC_SECONDARY, proc2 = PROC2_VPID, entry = ENTRY_LOAD_EFER;
 	uint32_t exits = EXIT_HOST_64 | EXIT_ACK_INTR | EXIT_SAVE_EFER | EXIT_LOAD_EFER;
 
 	if (s->flags & INTERCEPT_ALL)
@@ -92,7 +92,12 @@ static void set_controls(struct l1 *l1, struct guest *g)
 		proc |= PROC_INVLPG | PROC_CR3_LOAD | PROC_CR3_STORE;
 	if (s->mode == MODE_LONG)
 		entry |= ENTRY_IA32E;
-	vmwrite(PIN_BASED_CONTROLS, control(0, s->flags & INTERRUPTS ? PIN_EXTINT : 0));
+	if (s->flags & INTERRUPTS)
+		pin |= PIN_EXTINT;
+	if (s->flags & TIMED)
+		pin |= PIN_TIMER;
+	vmwrite(PIN_BASED_CONTROLS, control(0, pin));
+	vmwrite(PREEMPTION_TIMER_VALUE, 1000);
 	proc = control(1, proc);
 	if (l1->ept)
 		proc &= ~(PROC_INVLPG | PROC_CR3_LOAD | PROC_CR3_STORE);

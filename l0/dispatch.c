@@ -144,6 +144,7 @@ static void exit_l2(struct nested_vcpu *nv)
 	enum l0_verdict_action verdict = may_decide(nv) ? verdict_apply(nv, &x, 2) : L0_VERDICT_NONE;
 	enum shadow_exit shadow;
 
+	nested_timer_save(nv);
 	if (verdict == L0_VERDICT_SWALLOW) {
 		record_tool(nv, &x, 2, nv->c->rip);
 		nested_l2_complete(nv, &x);

@@ -63,6 +63,7 @@ static bool init_vcpu(struct nested *n, unsigned i, struct err *e)
 		return false;
 	vmx_of(nv->c)->shadow_wrote = vmcs12_shadow_wrote;
 	vmx_of(nv->c)->shadow_ctx = nv;
+	nested_timer_init(nv);
 	return vmcs01_init(nv) || err_set(e, ERR_GENERAL, "L0 has too little memory for a vCPU");
 }
 
@@ -93,6 +94,7 @@ void nested_free(struct nested *n)
 		return;
 	for (unsigned i = 0; i < n->l->vcpus; i++) {
 		free(n->vcpu[i].shadow12);
+		nested_timer_done(&n->vcpu[i]);
 		vmx_detach(n->l->vcpu[i].cpu);
 	}
 	shadow_done(&n->shadow);
@@ -109,6 +111,7 @@ void nested_start_vcpu(struct nested_vcpu *nv)
 	struct vmcs *v = &nv->vmcs01;
 
 	shadow_forget(nv);
+	nested_timer_stop(nv);
 	if (c->nonroot.on)
 		vmx_leave(c);
 	nv->vmxon = NESTED_NONE;

@@ -8,6 +8,7 @@
  *   nested_insn.c, nested_entry.c   VMX instructions for L1
  *   reflect.c  an exit of L2 becomes one of L1
  *   emulate.c  what L0 completes for L1
+ *   nested_timer.c  L2's preemption timer without the hardware's
  *   shadow/    paging without EPT (mmu=shadow-on-shadow)
  *
  * Invariant: between calls each vCPU is in VMX non-root operation, on VMCS01
@@ -77,6 +78,13 @@ struct nested_vmcs12 {
 	struct nested_failure failure; /* the last one */
 };
 
+/* L0's own end of an L2's run. */
+struct nested_timer {
+	struct clock_timer clock; /* registered only when in use */
+	uint64_t deadline;        /* TSC */
+	bool on;
+};
+
 struct nested_vcpu {
 	struct nested *n;
 	struct l0_vcpu *l0v;
@@ -95,6 +103,7 @@ struct nested_vcpu {
 	bool init_blocked;           /* an INIT waits for VMXOFF */
 	bool by_tool;                /* the exit in progress was swallowed or rewritten */
 	struct shadow_vcpu paging;   /* mmu=shadow-on-shadow */
+	struct nested_timer timer;   /* use.preemption-timer=off */
 };
 
 struct nested {
@@ -198,6 +207,19 @@ bool nested_l2_vmfunc(struct nested_vcpu *nv, struct vmx_exit *x);
 /* The instruction of L2 is done: its state goes into VMCS02 again. */
 void nested_l2_complete(struct nested_vcpu *nv, const struct vmx_exit *x);
 bool nested_l2_msr(struct nested_vcpu *nv, struct vmx_exit *x);
+
+/* --- nested_timer.c: all but init, done and state do nothing while off. */
+void nested_timer_init(struct nested_vcpu *nv);
+void nested_timer_done(struct nested_vcpu *nv);
+/* L1's entry on VMCS02 has succeeded; L0's own entry has. */
+void nested_timer_start(struct nested_vcpu *nv);
+void nested_timer_resume(struct nested_vcpu *nv);
+/* L2 has left VMCS02; L2's run is over. */
+void nested_timer_save(struct nested_vcpu *nv);
+void nested_timer_stop(struct nested_vcpu *nv);
+void nested_timer_state(struct nested_vcpu *nv, struct state *s);
+/* vmx_state() as the hash wants it. */
+void nested_timer_hash(struct nested_vcpu *nv, struct state *s);
 
 /* --- nested_insn.c, nested_entry.c, emulate.c: handlers of L1's exits. The
  * vCPU has left VMCS01 and holds L1's state; a handler completes the

@@ -117,6 +117,7 @@ static void enter_l2(struct nested_vcpu *nv, const struct vmx_exit *x)
 	case VMX_ENTERED:
 	case VMX_ENTERED_EXIT:
 		shadow_entered(nv);
+		nested_timer_start(nv);
 		if (nv->init_blocked) { /* held back in L1's root operation */
 			nv->init_blocked = false;
 			vcpu_pend(c, PEND_INIT);

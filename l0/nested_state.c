@@ -92,6 +92,7 @@ static void own_part(struct nested_vcpu *nv, struct state *s)
 	state_u64(s, &nv->eptp12);
 	state_u64(s, &nv->cause);
 	state_u64(s, &nv->cause_retired);
+	nested_timer_state(nv, s);
 }
 
 static struct nested_vmcs12 *current_of(const struct nested_vcpu *nv, uint64_t at)
@@ -147,7 +148,10 @@ void nested_state(struct nested *n, struct state *s)
 	for (unsigned i = 0; i < n->l->vcpus && state_ok(s); i++) {
 		struct nested_vcpu *nv = &n->vcpu[i];
 		vcpu_part(nv, s);
-		vmx_state(nv->c, s);
+		if (state_bookkeeping(s))
+			vmx_state(nv->c, s);
+		else
+			nested_timer_hash(nv, s);
 		if (state_mode(s) != STATE_LOAD || !state_ok(s))
 			continue;
 		if (nv->l0v->level == 2 && !nv->cur)

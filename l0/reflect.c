@@ -127,6 +127,7 @@ void reflect(struct nested_vcpu *nv, const struct vmx_exit *x)
 	bool stored;
 
 	shadow_lift(nv);
+	nested_timer_stop(nv);
 	take_guest_state(nv);
 	take_exit_information(nv, x);
 	keep_registers(nv);

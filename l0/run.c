@@ -267,7 +267,7 @@ static bool hopeless(const struct l0_vcpu *v)
 	const struct vmx_cpu *x = v->level == 2 ? vmx_of(c) : NULL;
 	if (c->activity == ACTIVITY_WAIT_SIPI)
 		return true;
-	if (x && x->timer_on)
+	if (x && (x->timer_on || nested_of(v)->timer.on))
 		return false;
 	if (c->activity == ACTIVITY_SHUTDOWN)
 		return true;

@@ -12,6 +12,7 @@
 /* The values that the rows take. */
 struct merge {
 	uint32_t proc2;
+	uint32_t timer; /* all bits, or none with a timer of L0's own */
 	bool ept;
 	uint64_t eptp, vpid, msr_bitmap, link, tsc_offset, pdpte[4];
 };
@@ -81,6 +82,7 @@ static void prepare(struct nested_vcpu *nv, struct merge *m)
 	if (m->proc2 & PROC2_ENABLE_PML && !(m->proc2 & PROC2_ENABLE_VPID))
 		ept02_retrack(&n->ept02, nv->eptp12);
 	m->ept = !shadow_on(nv);
+	m->timer = n->opt->use[L0_USE_PREEMPTION_TIMER] ? UINT32_MAX : 0;
 	m->eptp = nv->eptp12 ? ept02_pointer(&n->ept02, nv->eptp12) : m->ept ? n->eptp01 : 0;
 	m->vpid = m->proc2 & PROC2_ENABLE_VPID && n->opt->use[L0_USE_VPID] ?
 		vmcs_get(v12, VMCS_VIRTUAL_PROCESSOR_ID) : 0;
@@ -185,4 +187,5 @@ void vmcs02_reenter(struct nested_vcpu *nv, const struct vmx_exit *x)
 	r = vmx_enter(nv->c, v, shadow, false, &failed);
 	assert(r == VMX_ENTERED || r == VMX_ENTERED_EXIT);
 	(void)r;
+	nested_timer_resume(nv);
 }

@@ -93,7 +93,7 @@ static void arm(struct vcpu *c, struct vmx_cpu *x, const struct vmcs *v)
 	if (!x->timer_on)
 		return;
 	uint64_t value = v->v[VMCS_VMX_PREEMPTION_TIMER_VALUE];
-	x->timer_deadline = ((vmx_tsc(c) >> VMX_TIMER_SHIFT) + value) << VMX_TIMER_SHIFT;
+	x->timer_deadline = vmx_timer_deadline(c, value);
 	if (!value || x->timer_deadline <= vmx_tsc(c))
 		vcpu_pend(c, PEND_TIMER);
 	else

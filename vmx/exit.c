@@ -44,14 +44,23 @@ static void save_rf(struct vmcs *v, const struct vmx_exit *x)
 	}
 }
 
+uint64_t vmx_timer_deadline(const struct vcpu *c, uint32_t value)
+{
+	return ((vmx_tsc(c) >> VMX_TIMER_SHIFT) + value) << VMX_TIMER_SHIFT;
+}
+
+uint64_t vmx_timer_until(const struct vcpu *c, uint64_t deadline)
+{
+	uint64_t now = vmx_tsc(c);
+
+	return deadline <= now ? 0 : (deadline >> VMX_TIMER_SHIFT) - (now >> VMX_TIMER_SHIFT);
+}
+
 uint64_t vmx_timer_left(const struct vcpu *c)
 {
 	const struct vmx_cpu *x = vmx_of(c);
-	uint64_t now = vmx_tsc(c);
 
-	if (!x->timer_on || x->timer_deadline <= now)
-		return 0;
-	return (x->timer_deadline >> VMX_TIMER_SHIFT) - (now >> VMX_TIMER_SHIFT);
+	return x->timer_on ? vmx_timer_until(c, x->timer_deadline) : 0;
 }
 
 static void save_timer(struct vcpu *c, struct vmx_cpu *x, struct vmcs *v)
@@ -123,6 +132,16 @@ void vmx_force_exit(struct vcpu *c, const struct vmx_exit *exit)
 
 	x->exit = *exit;
 	x->exiting = true;
+}
+
+void vmx_exit_at_boundary(struct vcpu *c, enum vmx_exit_reason reason)
+{
+	struct vmx_cpu *x = vmx_of(c);
+
+	if (x->trap_due)
+		return;
+	vmx_record_trap(c, reason, 0);
+	x->trap.trap = false; /* no instruction caused it */
 }
 
 void vmx_sync(struct vcpu *c)

@@ -28,9 +28,6 @@ uint32_t vmx_insn_info(const struct vcpu *c, enum vmx_exit_reason reason, const 
 /* Linear address of i's memory operand (or of an implied string operand). */
 uint64_t vmx_insn_linear(const struct vcpu *c, const struct insn *i);
 
-/* The TSC before offsetting. */
-uint64_t vmx_tsc(const struct vcpu *c);
-
 /* Virtual-APIC, vmx/apic.c. */
 void vmx_apic_enter(struct vcpu *c);
 bool vmx_apic_rdmsr(struct vcpu *c, uint32_t msr, uint64_t *value, enum cpu_step *step);

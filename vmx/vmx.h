@@ -109,6 +109,12 @@ const struct vmx_exit *vmx_exit_complete(struct vcpu *c);
  * 0 when it ran out or was not active. */
 uint64_t vmx_timer_left(const struct vcpu *c);
 
+/* The TSC before offsetting; where a timer of `value` that starts now reaches 0;
+ * what a timer with such a deadline has left. */
+uint64_t vmx_tsc(const struct vcpu *c);
+uint64_t vmx_timer_deadline(const struct vcpu *c, uint32_t value);
+uint64_t vmx_timer_until(const struct vcpu *c, uint64_t deadline);
+
 /* Ends VMX non-root operation altogether (VMXOFF of L0, reset). */
 void vmx_leave(struct vcpu *c);
 
@@ -119,6 +125,10 @@ void vmx_sync(struct vcpu *c);
 /* Records an exit from outside the engine (L0 makes one up: reflection of
  * external interrupts, NMI, kicks). The vCPU must be in non-root operation. */
 void vmx_force_exit(struct vcpu *c, const struct vmx_exit *exit);
+
+/* The same at the next instruction boundary, where the preemption timer has its
+ * place among events; an exit that waits for that boundary already comes instead. */
+void vmx_exit_at_boundary(struct vcpu *c, enum vmx_exit_reason reason);
 
 /* SDM Vol. 3C 27.5 "Loading Host State" and 27.6 "Loading MSRs" without the
  * MSR list: loads struct vcpu from v's host-state fields. vcpu_state_changed

@@ -9,15 +9,25 @@
 
 enum { TABLES_A = PAGES + 0x1000, TABLES_B = PAGES + 0x4000, LIST = PAGES + 0x7000 };
 
-static int setup(void **state)
+static int setup_with(void **state, const char *l0)
 {
 	struct rig *r = test_calloc(1, sizeof *r);
 
-	rig_start(r, NULL);
+	rig_start(r, l0);
 	rig_current(r);
 	rig_write_host(r);
 	*state = r;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_with(state, NULL);
+}
+
+static int setup_own_timer(void **state)
+{
+	return setup_with(state, "use.preemption-timer=off");
 }
 
 static uint64_t field(struct rig *r, enum vmcs_field f)
@@ -43,8 +53,8 @@ static void test_loaded_once(void **state)
 	assert_int_equal(field(r, VMCS_GUEST_DR7), 0x400);
 }
 
-/* The preemption timer runs on over such exits, and VMCS12 keeps its value
- * unless it asked to have it saved. */
+/* The preemption timer, the hardware's or L0's, runs on over such exits, and VMCS12
+ * keeps its value unless it asked to have it saved. */
 static void test_timer_runs_on(void **state)
 {
 	struct rig *r = *state;
@@ -57,7 +67,38 @@ static void test_timer_runs_on(void **state)
 		assert_int_equal(rig_l2(r, 20000), EXIT_REASON_PREEMPTION_TIMER);
 		uint64_t took = r->c->retired - before;
 		assert_true(took > 3900 && took < 4100);
+		assert_int_equal(r->nv->vmcs02.v[VMCS_PIN_BASED_VM_EXEC_CONTROL] & PIN_PREEMPTION_TIMER,
+			r->l->options.use[L0_USE_PREEMPTION_TIMER] ? PIN_PREEMPTION_TIMER : 0);
 		assert_int_equal(field(r, VMCS_VMX_PREEMPTION_TIMER_VALUE), save ? 0 : 1000);
+	}
+}
+
+/* At the same boundary a pending trap comes first and the timer before the trap's
+ * handler, then what has a lower place: SDM Vol. 3C 25.5.1 "VMX-Preemption Timer". */
+static void test_timer_and_others(void **state)
+{
+	struct rig *r = *state;
+
+	rig_controls(r, PIN_PREEMPTION_TIMER | PIN_NMI_EXITING, 0, 0, 0, 0);
+	GUEST(r, 0x90, 0xf4);
+	assert_int_equal(vmwrite(r, ENC_VMX_PREEMPTION_TIMER_VALUE, 0), OK);
+	assert_int_equal(vmwrite(r, ENC_GUEST_PENDING_DBG_EXCEPTIONS, BIT(14)), OK);
+	assert_int_equal(rig_l2(r, 100), EXIT_REASON_PREEMPTION_TIMER);
+	assert_int_equal(field(r, VMCS_GUEST_RIP), TRAPS + 16 * VEC_DB);
+	assert_int_equal(vmwrite(r, ENC_GUEST_RIP, L2_CODE), OK);
+	assert_int_equal(rig_l2(r, 100), EXIT_REASON_PREEMPTION_TIMER);
+	assert_int_equal(field(r, VMCS_GUEST_RIP), L2_CODE);
+	rig_controls(r, PIN_PREEMPTION_TIMER, PROC1_MONITOR_TRAP_FLAG, 0, 0, 0);
+	assert_int_equal(vmwrite(r, ENC_VM_ENTRY_INTR_INFO_FIELD, 0x80000700), OK);
+	assert_int_equal(rig_l2(r, 100), EXIT_REASON_MONITOR_TRAP_FLAG);
+	/* it counts in every state but wait-for-SIPI */
+	rig_controls(r, PIN_PREEMPTION_TIMER, 0, 0, EXIT_SAVE_PREEMPTION_TIMER, 0);
+	for (enum cpu_activity a = ACTIVITY_ACTIVE; a < ACTIVITY_WAIT_SIPI; a++) {
+		assert_int_equal(vmwrite(r, ENC_GUEST_ACTIVITY_STATE, a), OK);
+		assert_int_equal(vmwrite(r, ENC_VMX_PREEMPTION_TIMER_VALUE, 100), OK);
+		GUEST(r, 0xeb, 0xfe);
+		assert_int_equal(rig_l2(r, 1000), EXIT_REASON_PREEMPTION_TIMER);
+		assert_int_equal(field(r, VMCS_GUEST_ACTIVITY_STATE), a);
 	}
 }
 
@@ -108,6 +149,9 @@ int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, rig_teardown)
 	const struct CMUnitTest tests[] = {T(test_loaded_once), T(test_timer_runs_on),
+		cmocka_unit_test_setup_teardown(test_timer_runs_on, setup_own_timer, rig_teardown),
+		T(test_timer_and_others),
+		cmocka_unit_test_setup_teardown(test_timer_and_others, setup_own_timer, rig_teardown),
 		T(test_monitor_trap), T(test_eptp_switching)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
