@@ -6,6 +6,7 @@
 #include "cpu/fast.h"
 
 #include "cpu/desc.h"
+#include "cpu/fp.h"
 
 enum { FLAT_CODE = 0xa09b, FLAT_DATA = 0xc093 };
 
@@ -35,6 +36,7 @@ static inline __attribute__((always_inline)) void level_set(
 {
 	uint32_t dpl = cpl << AR_DPL_SHIFT;
 	struct seg *s = &c->seg[SEG_CS], *t = &c->seg[SEG_SS];
+	fp_settle(c);
 	s->sel = cs;
 	t->sel = ss;
 	s->base = t->base = 0;
@@ -120,6 +122,7 @@ static void swapgs(struct vcpu *c, const struct op *o)
 	uint64_t base = c->seg[SEG_GS].base;
 	if (c->cpl)
 		return op_fallback(c, o);
+	fp_settle(c);
 	c->seg[SEG_GS].base = c->seg_base[SEG_GS] = c->msr.kernel_gs_base;
 	c->msr.kernel_gs_base = base;
 	OP_NEXT(c, o);

@@ -7,8 +7,10 @@
  * gives the host a clean FPU. Both do nothing when already there.
  *
  * c->fp.area is a non-compacted XSAVE area (cpu/xsave.h). FIP, FDP and FOP in
- * it are those that the guest loaded, or 0 once an x87 instruction has run:
- * what the host's FPU keeps there is an address of ours.
+ * it are the guest's, in host registers or not: what the host's FPU keeps there
+ * is an address of ours. A stub notes only which op it was (c->fp.x87_op);
+ * fp_leave makes pointers of it, so whoever changes what they follow from (CS,
+ * the base of a segment) calls fp_settle before.
  */
 #ifndef CPU_FP_H
 #define CPU_FP_H
@@ -17,6 +19,24 @@
 
 void fp_enter(struct vcpu *c); /* c->fp into host registers */
 void fp_leave(struct vcpu *c); /* host registers into c->fp */
+
+/* Bits beside the pointer in c->fp.x87_op. */
+enum {
+	FP_CW_LOADED = 1, /* FLDCW came after it: an exception that pends is not its own */
+	FP_CLEARED = 2	  /* FNINIT came last: there is no op */
+};
+
+static inline void fp_settle(struct vcpu *c)
+{
+	if (__builtin_expect(c->fp.x87_op != 0, 0))
+		fp_leave(c);
+}
+
+/* Sets FIP, and FDP and FOP where they apply, after the x87 instruction `i` at
+ * `ip` (offset in CS), whose memory operand lies at `dp` in its segment.
+ * `unmasked`: it met an unmasked exception. SDM Vol. 1 8.1.8 "x87 FPU Instruction
+ * and Data (Operand) Pointers", 8.1.9 "Last Instruction Opcode". */
+void fp_point(struct vcpu *c, const struct insn *i, uint64_t ip, uint64_t dp, bool unmasked);
 
 /* Power-up state; INIT leaves x87, SSE and AVX as they are. SDM Vol. 3A 9.1.1
  * "Processor State After Reset" table 9-1. */

@@ -6,8 +6,9 @@
 #include "cpu/fp_trap.h"
 #include "cpu/insn_table.h"
 #include "cpu/mem.h"
+#include "cpu/model.h"
 
-enum { SW_ES = 1 << 7, SW_B = 1 << 15, EXCEPTIONS = 0x3f, TOP_SHIFT = 11 };
+enum { EXCEPTIONS = 0x3f, TOP_SHIFT = 11 };
 
 #define ENV_MAX 28
 #define REGS	80
@@ -73,29 +74,35 @@ static uint8_t abridged_tags(uint16_t tags)
 	return (uint8_t)present;
 }
 
-/* The seven fields, of 16 or 32 bits. Selectors are 0: they are deprecated. */
+/* The seven fields, of 16 or 32 bits. In real-address and v8086 mode pointers
+ * are linear addresses, else offsets beside selectors. */
 static void env_pack(struct vcpu *c, unsigned size, uint8_t *out)
 {
 	uint32_t ip = *(uint32_t *)(c->fp.area + FX_FIP), dp = *(uint32_t *)(c->fp.area + FX_FDP);
 	uint32_t op = *fp_word(c, FX_FOP) & 0x7ff;
 	uint32_t f[7] = {*fp_word(c, FX_FCW), *fp_word(c, FX_FSW), full_tags(c)};
-	bool real = real_format(c);
+	bool real = real_format(c), selectors = !cpu_has(c->model, FEAT_ZERO_FCS_FDS);
+	uint32_t cs = selectors ? c->fp.fcs : 0, ds = selectors ? c->fp.fds : 0;
 
+	if (real) {
+		ip += (uint32_t)c->fp.fcs << 4;
+		dp += (uint32_t)c->fp.fds << 4;
+	}
 	f[3] = ip;
 	f[5] = dp;
 	if (size == 28) {
 		for (unsigned n = 0; n < 3; n++)
 			f[n] |= 0xffff0000;
-		f[4] = real ? (ip >> 16) << 12 | op : op << 16;
-		f[6] = real ? (dp >> 16) << 12 : 0xffff0000;
+		f[4] = real ? (ip >> 16) << 12 | op : op << 16 | cs;
+		f[6] = real ? (dp >> 16) << 12 : 0xffff0000 | ds;
 		if (real)
 			f[3] |= 0xffff0000, f[5] |= 0xffff0000;
 		for (unsigned n = 0; n < 7; n++)
 			((uint32_t *)out)[n] = f[n];
 		return;
 	}
-	f[4] = real ? (ip >> 4 & 0xf000) | op : 0;
-	f[6] = real ? dp >> 4 & 0xf000 : 0;
+	f[4] = real ? (ip >> 4 & 0xf000) | op : cs;
+	f[6] = real ? dp >> 4 & 0xf000 : ds;
 	for (unsigned n = 0; n < 7; n++)
 		((uint16_t *)out)[n] = (uint16_t)f[n];
 }
@@ -104,9 +111,9 @@ static void env_pack(struct vcpu *c, unsigned size, uint8_t *out)
 static void summarise(struct vcpu *c)
 {
 	uint16_t *sw = fp_word(c, FX_FSW);
-	*sw &= (uint16_t) ~(SW_ES | SW_B);
+	*sw &= (uint16_t) ~(FSW_ES | FSW_B);
 	if (*sw & ~*fp_word(c, FX_FCW) & EXCEPTIONS)
-		*sw |= SW_ES | SW_B;
+		*sw |= FSW_ES | FSW_B;
 }
 
 static void env_unpack(struct vcpu *c, unsigned size, const uint8_t *in)
@@ -117,6 +124,8 @@ static void env_unpack(struct vcpu *c, unsigned size, const uint8_t *in)
 	for (unsigned n = 0; n < 7; n++)
 		f[n] = size == 28 ? ((const uint32_t *)in)[n] : ((const uint16_t *)in)[n];
 	ip = f[3], dp = f[5], op = size == 28 ? f[4] >> 16 : 0;
+	c->fp.fcs = real ? 0 : (uint16_t)f[4];
+	c->fp.fds = real ? 0 : (uint16_t)f[6];
 	if (real) {
 		uint32_t mask = size == 28 ? 0xffff : 0xf;
 		ip = (ip & 0xffff) | (f[4] >> 12 & mask) << 16;
@@ -135,7 +144,7 @@ static void env_unpack(struct vcpu *c, unsigned size, const uint8_t *in)
 /* A waiting instruction: an exception that pends comes first. */
 static bool pends(struct vcpu *c)
 {
-	return (*fp_word(c, FX_FSW) & SW_ES) && (c->cr0 & CR0_NE);
+	return (*fp_word(c, FX_FSW) & FSW_ES) && (c->cr0 & CR0_NE);
 }
 
 /* Memory operands here are longer than cpu_mem_* takes in one go. */
@@ -201,6 +210,7 @@ static void init(struct vcpu *c)
 	*fp_word(c, FX_FOP) = 0;
 	*(uint64_t *)(c->fp.area + FX_FIP) = 0;
 	*(uint64_t *)(c->fp.area + FX_FDP) = 0;
+	c->fp.fcs = c->fp.fds = 0;
 }
 
 enum cpu_step fp_fnsave(struct vcpu *c, const struct insn *i)

@@ -56,9 +56,9 @@ static enum cpu_step gate(struct vcpu *c, const struct stub_plan *p)
 #define WAITS 0x8000
 
 static inline __attribute__((always_inline)) void run_stub(
-	struct vcpu *c, const struct op *o, uint64_t arg)
+	struct vcpu *c, const struct op *o, uint64_t arg, uint64_t at)
 {
-	return ((stub_fn *)(uintptr_t)o->code)(c, o, arg);
+	return ((stub_fn *)(uintptr_t)o->code)(c, o, arg, at);
 }
 
 /* As fast_at; imm holds the code, so an absolute address takes the eight bytes
@@ -90,7 +90,7 @@ _Static_assert(offsetof(struct op, index) - offsetof(struct op, disp) == 7, "set
 		}                                                                                  \
 		if (__builtin_expect(at & o->aux & ALIGN, 0))                                      \
 			return op_fallback(c, o);                                                  \
-		return run_stub(c, o, (uintptr_t)p);                                               \
+		return run_stub(c, o, (uintptr_t)p, at);                                              \
 	}
 
 #define SIZES(X) X(1) X(2) X(4) X(8) X(10) X(16) X(32)
@@ -123,7 +123,7 @@ static op_fn *memory_op(const struct stub_plan *p, enum fast_addr a)
 
 static void with_flags(struct vcpu *c, const struct op *o)
 {
-	return run_stub(c, o, flags_arith(c));
+	return run_stub(c, o, flags_arith(c), 0);
 }
 
 static bool bind_memory(
@@ -146,7 +146,8 @@ bool fp_bind(struct vcpu *c, const struct insn *i, struct op *o)
 	struct stub_plan p;
 	const struct stub *s;
 
-	if (!stubs || !stub_plan(i, &p) || gate(c, &p) != CPU_DONE)
+	if (!stubs || !stub_plan(i, &p) || gate(c, &p) != CPU_DONE ||
+		p.pointers == POINTERS_STAY_SW)
 		return false;
 	if (p.mem && !bind_memory(c, i, o, &p))
 		return false;
@@ -176,7 +177,7 @@ static unsigned call_stub(struct vcpu *c, stub_fn *code, uint64_t arg)
 	for (;;) {
 		frame[0].imm = 0;
 		fp_enter(c);
-		code(c, frame, arg);
+		code(c, frame, arg, 0);
 		/* the landing pad may have written it */
 		unsigned vec = (unsigned)*(volatile uint64_t *)&frame[0].imm;
 		if (vec != VEC_MF || (c->cr0 & CR0_NE))
@@ -185,16 +186,20 @@ static unsigned call_stub(struct vcpu *c, stub_fn *code, uint64_t arg)
 	}
 }
 
+/* The unmasked exceptions that pend, with FP state live. */
+static unsigned x87_unmasked(void)
+{
+	uint16_t cw, sw;
+
+	__asm__ volatile("fnstsw %0; fnstcw %1" : "=m"(sw), "=m"(cw));
+	return sw & ~cw & 0x3f;
+}
+
 /* An x87 store that met an unmasked invalid operand, overflow or underflow
  * has left its destination alone. */
 static bool store_withheld(const struct stub_plan *p)
 {
-	uint16_t cw, sw;
-
-	if (p->gate != GATE_X87 || !p->waits)
-		return false;
-	__asm__ volatile("fnstsw %0; fnstcw %1" : "=m"(sw), "=m"(cw));
-	return sw & ~cw & 0x19;
+	return p->gate == GATE_X87 && p->waits && (x87_unmasked() & 0x19);
 }
 
 static enum cpu_step check_alignment(
@@ -244,8 +249,12 @@ enum cpu_step fp_native(struct vcpu *c, const struct insn *i)
 	st = stub_get(stubs, &p);
 	vec = call_stub(
 		c, st ? st->code : stub_once(stubs, &p), p.mem ? (uintptr_t)buf : flags_arith(c));
+	if (p.pointers == POINTERS_SET)
+		c->fp.x87_op = 0; /* no op of a block */
 	if (vec)
 		return fp_raise(c, vec);
+	if (p.pointers == POINTERS_SET)
+		fp_point(c, i, c->rip, offset, x87_unmasked());
 	if (p.mem_write && !store_withheld(&p))
 		return cpu_mem_write(c, i->seg, offset, buf, p.mem);
 	return CPU_DONE;

@@ -3,6 +3,7 @@
 #include "cpu/fp.h"
 #include "cpu/insn_table.h"
 #include "cpu/mem.h"
+#include "cpu/model.h"
 #include "cpu/xsave.h"
 
 static bool rex_w(const struct insn *i)
@@ -68,7 +69,8 @@ static struct xsave_how fx_how(const struct vcpu *c, const struct insn *i)
 	return (struct xsave_how){.kind = DO_FXSAVE,
 		.mode64 = i->mode == 8,
 		.rex_w = rex_w(i),
-		.no_sse = !(c->cr4 & CR4_OSFXSR)};
+		.no_sse = !(c->cr4 & CR4_OSFXSR),
+		.no_fcs = cpu_has(c->model, FEAT_ZERO_FCS_FDS)};
 }
 
 enum cpu_step fp_fxsave(struct vcpu *c, const struct insn *i)
@@ -121,8 +123,11 @@ static enum cpu_step gate(struct vcpu *c, const struct insn *i, int supervisor)
 static struct xsave_how how_of(const struct vcpu *c, const struct insn *i, enum xsave_kind kind)
 {
 	uint64_t all = c->xcr0 | (kind == DO_XSAVES ? c->msr.xss : 0);
-	return (struct xsave_how){
-		.kind = kind, .rfbm = mask(c) & all, .mode64 = i->mode == 8, .rex_w = rex_w(i)};
+	return (struct xsave_how){.kind = kind,
+		.rfbm = mask(c) & all,
+		.mode64 = i->mode == 8,
+		.rex_w = rex_w(i),
+		.no_fcs = cpu_has(c->model, FEAT_ZERO_FCS_FDS)};
 }
 
 static enum cpu_step store(struct vcpu *c, const struct insn *i, enum xsave_kind kind)

@@ -1,6 +1,7 @@
 #include "cpu/msr_special.h"
 
 #include "cpu/desc.h"
+#include "cpu/fp.h"
 #include "cpu/mem.h"
 #include "cpu/model.h"
 #include "cpu/tsc.h"
@@ -147,6 +148,7 @@ static bool set_base(struct vcpu *c, enum seg_reg r, uint64_t v)
 {
 	if (!canonical(v))
 		return false;
+	fp_settle(c);
 	c->seg[r].base = c->seg_base[r] = v;
 	if (!cpu_64bit(c))
 		c->mode_changed = true;

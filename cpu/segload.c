@@ -2,6 +2,7 @@
  * Accessing Data Segments", 5.7 "Privilege Level Checking When Loading the SS
  * Register", 20.1.1 "Address Translation in Real-Address Mode". */
 #include "cpu/desc.h"
+#include "cpu/fp.h"
 #include "cpu/mem.h"
 #include "cpu/pmu.h"
 
@@ -16,6 +17,8 @@ void seg_set(struct vcpu *c, enum seg_reg r, const struct seg *s)
 {
 	struct seg *old = &c->seg[r];
 	bool was64 = cpu_64bit(c);
+
+	fp_settle(c);
 	bool same = old->ar == s->ar && old->base == s->base && old->limit == s->limit;
 
 	*old = *s;

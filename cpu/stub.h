@@ -26,6 +26,16 @@ struct stub_reg {
 	uint8_t word;	 /* only the low 16 bits are stored */
 };
 
+/* What an x87 instruction does to FIP, FDP and FOP. SDM Vol. 1 8.1.8 "x87 FPU
+ * Instruction and Data (Operand) Pointers". */
+enum stub_pointers {
+	POINTERS_STAY,
+	POINTERS_SET,
+	POINTERS_STAY_CW, /* FLDCW: an exception that it lets pend is not the last op's */
+	POINTERS_STAY_SW, /* FNCLEX: the exception that it takes away may be */
+	POINTERS_CLEAR	  /* FNINIT */
+};
+
 /* All bytes count: plans are compared as bytes. */
 struct stub_plan {
 	uint8_t code[16]; /* the operation */
@@ -38,6 +48,7 @@ struct stub_plan {
 	uint8_t mem;		  /* bytes of the memory operand; 0: none */
 	bool mem_read, mem_write;
 	bool aligned;	    /* #GP(0) unless aligned to its size */
+	uint8_t pointers;   /* enum stub_pointers */
 	uint8_t gate;	    /* enum stub_gate */
 	uint8_t feature[2]; /* enum cpu_feature: what this form belongs to */
 };
@@ -45,9 +56,9 @@ struct stub_plan {
 /* False when the instruction is none that can run natively. */
 bool stub_plan(const struct insn *i, struct stub_plan *out);
 
-/* A stub as a handler: memory forms get the host pointer, forms that read
- * flags get those, the others nothing. */
-typedef void stub_fn(struct vcpu *c, const struct op *o, uint64_t arg);
+/* A stub as a handler: memory forms get the host pointer and the linear address,
+ * forms that read flags get those, the others nothing. */
+typedef void stub_fn(struct vcpu *c, const struct op *o, uint64_t arg, uint64_t at);
 
 struct stub {
 	struct stub_plan plan;

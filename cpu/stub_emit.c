@@ -3,6 +3,8 @@
 #include "cpu/flags.h"
 #include "cpu/fp.h"
 
+#include <stddef.h>
+
 struct out {
 	uint8_t *p;
 	unsigned n;
@@ -75,6 +77,38 @@ static void check_live(struct out *o, uint64_t at, uint64_t base)
 	jump(o, 4, at, base + STUB_TO_START);
 }
 
+/* `opcode` is a whole instruction but for the displacement from RDI. */
+static void fp_field(struct out *o, const char *opcode, unsigned offset)
+{
+	while (*opcode)
+		byte(o, (uint8_t)*opcode++);
+	dword(o, offset);
+}
+
+/* After the operation: one that faults leaves the pointers alone. */
+static void note_pointers(struct out *o, const struct stub_plan *p)
+{
+	const unsigned op = offsetof(struct vcpu, fp.x87_op);
+
+	switch (p->pointers) {
+	case POINTERS_SET:
+		fp_field(o, "\x48\x89\xb7", op); /* mov [rdi + op], rsi */
+		if (p->mem) /* mov [rdi + at], rcx */
+			fp_field(o, "\x48\x89\x8f", offsetof(struct vcpu, fp.x87_at));
+		break;
+	case POINTERS_STAY_CW: /* or byte [rdi + op], FP_CW_LOADED */
+		fp_field(o, "\x80\x8f", op);
+		byte(o, FP_CW_LOADED);
+		break;
+	case POINTERS_CLEAR: /* mov qword [rdi + op], FP_CLEARED */
+		fp_field(o, "\x48\xc7\x87", op);
+		dword(o, FP_CLEARED);
+		break;
+	default:
+		break;
+	}
+}
+
 unsigned stub_emit(const struct stub_plan *p, uint8_t *out, uint64_t at, uint64_t base)
 {
 	static const uint8_t next[] = {0x48, 0x83, 0xc6, sizeof(struct op), 0xff, 0x26};
@@ -90,6 +124,7 @@ unsigned stub_emit(const struct stub_plan *p, uint8_t *out, uint64_t at, uint64_
 	if (p->flags_in)
 		bytes(&o, push_rdx_popf, sizeof push_rdx_popf);
 	bytes(&o, p->code, p->code_len);
+	note_pointers(&o, p);
 	if (p->flags_out)
 		bytes(&o, pushf_pop_rdx, sizeof pushf_pop_rdx);
 	for (unsigned k = 0; k < p->stores; k++)

@@ -318,6 +318,26 @@ static bool waits(const struct decoded *d, uint8_t gate)
 	}
 }
 
+static uint8_t pointers(const struct decoded *d, uint8_t gate)
+{
+	switch (d->in.mnemonic) {
+	case ZYDIS_MNEMONIC_FLDCW:
+		return POINTERS_STAY_CW;
+	case ZYDIS_MNEMONIC_FNCLEX:
+		return POINTERS_STAY_SW;
+	case ZYDIS_MNEMONIC_FNINIT:
+		return POINTERS_CLEAR;
+	case ZYDIS_MNEMONIC_FNSTCW:
+	case ZYDIS_MNEMONIC_FNSTSW:
+	case ZYDIS_MNEMONIC_FENI8087_NOP:
+	case ZYDIS_MNEMONIC_FDISI8087_NOP:
+	case ZYDIS_MNEMONIC_FSETPM287_NOP:
+		return POINTERS_STAY;
+	default:
+		return gate == GATE_X87 ? POINTERS_SET : POINTERS_STAY;
+	}
+}
+
 bool stub_plan(const struct insn *i, struct stub_plan *p)
 {
 	struct decoded d;
@@ -334,6 +354,7 @@ bool stub_plan(const struct insn *i, struct stub_plan *p)
 		p->aligned = needs_alignment(&d, p->mem);
 	}
 	p->waits = waits(&d, p->gate);
+	p->pointers = pointers(&d, p->gate);
 	use_implicit(p, &d);
 	put_operation(p, &d);
 	if (d.in.cpu_flags) {

@@ -226,6 +226,7 @@ enum cpu_step sys_swapgs(struct vcpu *c, const struct insn *i)
 	uint64_t base = c->seg[SEG_GS].base;
 
 	(void)i;
+	fp_settle(c);
 	c->seg[SEG_GS].base = c->seg_base[SEG_GS] = c->msr.kernel_gs_base;
 	c->msr.kernel_gs_base = base;
 	return CPU_DONE;
@@ -252,6 +253,7 @@ static enum cpu_step write_base(struct vcpu *c, const struct insn *i, enum seg_r
 		return cpu_raise(c, VEC_UD);
 	if (!canonical(v))
 		return cpu_raise_error(c, VEC_GP, 0);
+	fp_settle(c);
 	c->seg[r].base = c->seg_base[r] = v;
 	return CPU_DONE;
 }

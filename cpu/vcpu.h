@@ -108,6 +108,11 @@ enum cpu_leave {
 struct fp_state {
 	uint8_t area[1088] __attribute__((aligned(64))); /* legacy 512, header 64, AVX 256; PKRU apart */
 	bool live; /* in host registers; only inside engine_run */
+	uint16_t fcs, fds; /* selectors that go with the area's FIP and FDP */
+	/* Pointers that the area does not hold yet, while live: the last x87 op
+	 * that sets them, and the linear address of its memory operand. */
+	uintptr_t x87_op; /* 0: none; FP_CW_LOADED and FP_CLEARED (cpu/fp.h) beside it */
+	uint64_t x87_at;
 };
 
 /* VMX non-root operation as the processor needs it; written by vmx/ at VM

@@ -113,13 +113,16 @@ static unsigned vectors(const struct xsave_how *how)
 }
 
 /* Bytes 0 to 23 and the eight registers. */
-static void store_x87(struct xsave_image *out, const struct xsave_how *how, const uint8_t *a)
+static void store_x87(
+	struct xsave_image *out, const struct xsave_how *how, const struct fp_state *fp)
 {
+	const uint8_t *a = fp->area;
+
 	copy(out->bytes, a, FX_MXCSR);
 	out->bytes[FX_FTW + 1] = 0;
-	if (!how->rex_w) { /* selectors are 0: they are deprecated */
-		put32(out->bytes + FX_FIP + 4, 0);
-		put32(out->bytes + FX_FDP + 4, 0);
+	if (!how->rex_w) {
+		put32(out->bytes + FX_FIP + 4, how->no_fcs ? 0 : fp->fcs);
+		put32(out->bytes + FX_FDP + 4, how->no_fcs ? 0 : fp->fds);
 	}
 	for (unsigned n = 0; n < 8; n++) {
 		copy(out->bytes + FX_ST + 16 * n, a + FX_ST + 16 * n, 10);
@@ -165,7 +168,7 @@ static void store_extended(struct xsave_image *out, const struct xsave_how *how,
 static void fxsave_store(
 	struct xsave_image *out, const struct xsave_how *how, const struct fp_state *fp)
 {
-	store_x87(out, how, fp->area);
+	store_x87(out, how, fp);
 	if (how->no_sse)
 		return;
 	store_mxcsr(out, fp->area);
@@ -189,7 +192,7 @@ void xsave_store(struct xsave_image *out, const struct xsave_how *how, const str
 	if (how->kind != DO_XSAVE)
 		save &= inuse;
 	if (save & XCOMP_X87)
-		store_x87(out, how, fp->area);
+		store_x87(out, how, fp);
 	/* In the compacted form MXCSR belongs to SSE; in the other one it goes
 	 * along with SSE or AVX, in use or not. */
 	if (compacted ? save & XCOMP_SSE : how->rfbm & (XCOMP_SSE | XCOMP_AVX))
@@ -261,9 +264,16 @@ static void load_x87(struct fp_state *fp, const struct xsave_how *how, const uin
 		a[FX_FSW + 1] |= 0x80;
 	}
 	a[FX_FTW + 1] = 0;
+	a[FX_FOP + 1] &= 0x07;
+	fp->fcs = fp->fds = 0;
 	if (!how->rex_w) {
+		fp->fcs = get16(from + FX_FIP + 4);
+		fp->fds = get16(from + FX_FDP + 4);
 		put32(a + FX_FIP + 4, 0);
 		put32(a + FX_FDP + 4, 0);
+	} else { /* as wide as a linear address */
+		put64(a + FX_FIP, (uint64_t)((int64_t)(get64(a + FX_FIP) << 16) >> 16));
+		put64(a + FX_FDP, (uint64_t)((int64_t)(get64(a + FX_FDP) << 16) >> 16));
 	}
 	for (unsigned n = 0; n < 8; n++)
 		copy(a + FX_ST + 16 * n, from + FX_ST + 16 * n, 10);
@@ -275,6 +285,7 @@ static void init_x87(struct fp_state *fp)
 	zero(fp->area + FX_ST, 128);
 	fp->area[FX_FCW] = 0x7f;
 	fp->area[FX_FCW + 1] = 0x03;
+	fp->fcs = fp->fds = 0;
 }
 
 static void load_avx(struct fp_state *fp, const struct xsave_how *how, const uint8_t *from)

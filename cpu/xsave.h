@@ -32,6 +32,9 @@ enum {
 	XSAVE_MAX = 2696
 };
 
+/* FSW: an unmasked x87 exception pends. */
+enum { FSW_ES = 1 << 7, FSW_B = 1 << 15 };
+
 #define MXCSR_INIT  0x1f80u
 #define MXCSR_VALID 0xffffu /* other bits are reserved: #GP when loaded */
 
@@ -63,6 +66,7 @@ struct xsave_how {
 	bool mode64;   /* 16 vector registers, else 8 */
 	bool rex_w;    /* 64-bit FIP and FDP */
 	bool no_sse;   /* FXSAVE with CR4.OSFXSR clear */
+	bool no_fcs;   /* FCS and FDS are stored as 0: CPUID.(EAX=07H,ECX=0H):EBX[13] */
 };
 
 /* Fills *out with what the instruction stores. `old_bv` is XSTATE_BV as memory

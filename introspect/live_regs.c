@@ -175,7 +175,8 @@ static bool running(struct vcpu *c, unsigned level, enum reg_id id, struct reg_v
 	case R_PKRU: return put(out, c->pkru);
 	case R_CPL: return put(out, c->cpl);
 	case R_FTAG: return put(out, full_tags(c->fp.area));
-	case R_FISEG: case R_FOSEG: return put(out, 0);
+	case R_FISEG: return put(out, c->fp.fcs);
+	case R_FOSEG: return put(out, c->fp.fds);
 	case R_GDTR_LIMIT: return put(out, c->gdtr.limit);
 	case R_IDTR_LIMIT: return put(out, c->idtr.limit);
 	case R_TSC: return put(out, c->clock->now + c->msr.tsc_adjust + c->nonroot.tsc_offset);

@@ -5,6 +5,7 @@
  * The same bytes run natively at the address where the guest runs them, on
  * their own copy of the data pages. Usage: cpu_fp_oracle [states-per-form [seed]]
  */
+#include <cpuid.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -78,6 +79,7 @@ extern const char native_back[], native_end[];
 static struct native *const native = (struct native *)(uintptr_t)STATE;
 static struct sigaction engine_fpe;
 static uint64_t native_vector;
+static bool host_pointers; /* the host's FDP and FOP follow the rules of our model */
 
 static struct trial {
 	struct form *f;
@@ -338,6 +340,9 @@ static void random_area(uint8_t *a)
 			sw |= 0x8080;
 	}
 	*(uint16_t *)(a + FX_FSW) = sw;
+	*(uint16_t *)(a + FX_FOP) = rnd() & 0x7ff;
+	*(uint64_t *)(a + FX_FIP) = rnd() >> 17;
+	*(uint64_t *)(a + FX_FDP) = rnd() >> 17;
 	a[FX_FTW] = (uint8_t)(below(3) ? 0xff : rnd());
 	for (unsigned n = 0; n < 8; n++)
 		random_st(a + FX_ST + 16 * n);
@@ -565,7 +570,7 @@ static void report(unsigned guest_vector)
 			show("gpr", cpu->gpr[n], native->gpr[n]);
 	if ((cpu->rflags ^ native->rflags) & FLAGS_ARITH)
 		show("flags", cpu->rflags & FLAGS_ARITH, native->rflags & FLAGS_ARITH);
-	compare_bytes("area", cpu->fp.area, native->area, 8);
+	compare_bytes("area", cpu->fp.area, native->area, 24);
 	compare_bytes("mxcsr", cpu->fp.area + 24, native->area + 24, 4);
 	compare_bytes("st", cpu->fp.area + FX_ST, native->area + FX_ST, 128);
 	compare_bytes("xmm", cpu->fp.area + FX_XMM, native->area + FX_XMM, 256);
@@ -591,6 +596,16 @@ static bool fault_varies(unsigned guest_vector)
 	return guest_vector == VEC_PF + 1 && store;
 }
 
+/* The host's linear addresses may be wider: that shows where pointers are loaded. */
+static bool same_pointers(void)
+{
+	unsigned wide = insn_table[t.f->row].slow == fp_fxrstor ? 6 : 8;
+	return !memcmp(cpu->fp.area + FX_FIP, native->area + FX_FIP, wide) &&
+		(!host_pointers ||
+			(!memcmp(cpu->fp.area + FX_FOP, native->area + FX_FOP, 2) &&
+				!memcmp(cpu->fp.area + FX_FDP, native->area + FX_FDP, wide)));
+}
+
 static bool same(unsigned guest_vector)
 {
 	if (fault_varies(guest_vector)) {
@@ -603,6 +618,7 @@ static bool same(unsigned guest_vector)
 		  !memcmp(cpu->fp.area + FX_MXCSR, native->area + FX_MXCSR, 4) &&
 		  !memcmp(cpu->fp.area + FX_ST, native->area + FX_ST, 128 + 256) &&
 		  !memcmp(cpu->fp.area + XSAVE_AVX, native->area + XSAVE_AVX, 256);
+	ok = ok && same_pointers();
 	if (!guest_vector)
 		ok = ok && !((cpu->rflags ^ native->rflags) & FLAGS_ARITH);
 	for (unsigned n = 0; n < 16 && ok; n++)
@@ -630,6 +646,13 @@ static bool try_once(struct form *f)
 	return true;
 }
 
+/* CPUID.(EAX=07H,ECX=0H):EBX[6] and [13], as our model has them. */
+static bool follows_rules(void)
+{
+	unsigned a, b = 0, c, d;
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && b >> 6 & 1 && b >> 13 & 1;
+}
+
 int main(int argc, char **argv)
 {
 	unsigned per_form = argc > 1 ? (unsigned)atoi(argv[1]) : 12;
@@ -640,6 +663,7 @@ int main(int argc, char **argv)
 	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 0x9e3779b97f4a7c15;
 	guest_init();
 	native_init();
+	host_pointers = follows_rules();
 	for (unsigned compat = 0; compat < 2; compat++) {
 		legacy_forms(compat);
 		vex_forms(compat);
