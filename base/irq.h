@@ -36,6 +36,7 @@ struct cpu_pins {
 	void (*nmi)(void *cpu);
 	void (*init)(void *cpu);
 	void (*sipi)(void *cpu, uint8_t vector);
+	void (*ignne)(void *cpu, bool level); /* a told x87 exception is to be ignored */
 };
 
 /* The processor's view of its local APIC; `apic` is opaque to the caller. */

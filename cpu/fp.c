@@ -99,6 +99,7 @@ void fp_reset(struct vcpu *c, bool init)
 	if (init)
 		return;
 	c->fp.live = false;
+	c->fp.ferr = false;
 	c->fp.x87_op = 0;
 	c->fp.fcs = c->fp.fds = 0;
 	for (unsigned n = 0; n < sizeof c->fp.area; n++)
@@ -130,6 +131,7 @@ void fp_state(struct vcpu *c, struct state *s)
 	state_bytes(s, area, FX_MXCSR);
 	state_u16(s, &c->fp.fcs);
 	state_u16(s, &c->fp.fds);
+	state_bool(s, &c->fp.ferr);
 	state_u32(s, &mxcsr);
 	/* the ten bytes of each x87 register, the XMM registers, the upper halves */
 	for (unsigned n = 0; n < 8; n++)

@@ -38,6 +38,23 @@ static inline void fp_settle(struct vcpu *c)
  * and Data (Operand) Pointers", 8.1.9 "Last Instruction Opcode". */
 void fp_point(struct vcpu *c, const struct insn *i, uint64_t ip, uint64_t dp, bool unmasked);
 
+/* Before a waiting instruction, after fp_leave: CPU_DONE when it may run; #MF
+ * when an exception pends; CPU_AGAIN when the processor says so by FERR#
+ * (CR0.NE clear) and stands still, as in HLT, until an interrupt comes. */
+enum cpu_step fp_wait(struct vcpu *c);
+
+/* An exception pends and CR0.NE, as the guest has it, is clear: true when IGNNE#
+ * lets the instruction run, else asserts FERR# and makes the processor wait. */
+bool fp_report(struct vcpu *c);
+
+/* An instruction that runs although an exception pends: takes the exceptions out
+ * of FSW, and puts them back afterwards. */
+unsigned fp_hide(struct vcpu *c);
+void fp_show(struct vcpu *c, unsigned hidden);
+
+/* ES and B say whether an unmasked exception pends; FERR# falls with them. */
+void fp_summarise(struct vcpu *c);
+
 /* Power-up state; INIT leaves x87, SSE and AVX as they are. SDM Vol. 3A 9.1.1
  * "Processor State After Reset" table 9-1. */
 void fp_reset(struct vcpu *c, bool init);

@@ -3,7 +3,6 @@
  * FSAVE/FNSAVE". */
 #include "cpu/fp.h"
 #include "cpu/fp_regs.h"
-#include "cpu/fp_trap.h"
 #include "cpu/insn_table.h"
 #include "cpu/mem.h"
 #include "cpu/model.h"
@@ -107,15 +106,6 @@ static void env_pack(struct vcpu *c, unsigned size, uint8_t *out)
 		((uint16_t *)out)[n] = (uint16_t)f[n];
 }
 
-/* ES and B say whether an unmasked exception pends. */
-static void summarise(struct vcpu *c)
-{
-	uint16_t *sw = fp_word(c, FX_FSW);
-	*sw &= (uint16_t) ~(FSW_ES | FSW_B);
-	if (*sw & ~*fp_word(c, FX_FCW) & EXCEPTIONS)
-		*sw |= FSW_ES | FSW_B;
-}
-
 static void env_unpack(struct vcpu *c, unsigned size, const uint8_t *in)
 {
 	uint32_t f[7], ip, dp, op;
@@ -138,13 +128,7 @@ static void env_unpack(struct vcpu *c, unsigned size, const uint8_t *in)
 	*(uint64_t *)(c->fp.area + FX_FIP) = ip;
 	*(uint64_t *)(c->fp.area + FX_FDP) = dp;
 	*fp_word(c, FX_FOP) = op & 0x7ff;
-	summarise(c);
-}
-
-/* A waiting instruction: an exception that pends comes first. */
-static bool pends(struct vcpu *c)
-{
-	return (*fp_word(c, FX_FSW) & FSW_ES) && (c->cr0 & CR0_NE);
+	fp_summarise(c);
 }
 
 /* Memory operands here are longer than cpu_mem_* takes in one go. */
@@ -172,7 +156,7 @@ enum cpu_step fp_fnstenv(struct vcpu *c, const struct insn *i)
 	s = env_write(c, i, b, env_size(i));
 	if (s == CPU_DONE) {
 		*fp_word(c, FX_FCW) |= EXCEPTIONS;
-		summarise(c);
+		fp_summarise(c);
 	}
 	return s;
 }
@@ -183,8 +167,9 @@ enum cpu_step fp_fldenv(struct vcpu *c, const struct insn *i)
 	enum cpu_step s;
 
 	fp_leave(c);
-	if (pends(c))
-		return fp_raise(c, VEC_MF);
+	s = fp_wait(c);
+	if (s)
+		return s;
 	s = env_read(c, i, b, env_size(i));
 	if (s == CPU_DONE)
 		env_unpack(c, env_size(i), b);
@@ -211,6 +196,7 @@ static void init(struct vcpu *c)
 	*(uint64_t *)(c->fp.area + FX_FIP) = 0;
 	*(uint64_t *)(c->fp.area + FX_FDP) = 0;
 	c->fp.fcs = c->fp.fds = 0;
+	c->fp.ferr = false;
 }
 
 enum cpu_step fp_fnsave(struct vcpu *c, const struct insn *i)
@@ -235,8 +221,9 @@ enum cpu_step fp_frstor(struct vcpu *c, const struct insn *i)
 	enum cpu_step s;
 
 	fp_leave(c);
-	if (pends(c))
-		return fp_raise(c, VEC_MF);
+	s = fp_wait(c);
+	if (s)
+		return s;
 	s = env_read(c, i, b, n + REGS);
 	if (s != CPU_DONE)
 		return s;

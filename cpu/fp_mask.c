@@ -98,8 +98,9 @@ enum cpu_step fp_maskmovq(struct vcpu *c, const struct insn *i)
 
 	fp_leave(c);
 	sw = fp_word(c, FX_FSW);
-	if (*sw & 0x80 && c->cr0 & CR0_NE)
-		return cpu_raise(c, VEC_MF);
+	s = fp_wait(c);
+	if (s)
+		return s;
 	/* ST(k) is in stack order; MMX registers are physical */
 	unsigned top = *sw >> 11 & 7;
 	mask.q[0] = *(uint64_t *)fp_st(c, (i->op[n - 1].reg - top) & 7);

@@ -168,22 +168,15 @@ static void called(struct vcpu *c, const struct op *o)
 	(void)o;
 }
 
-/* Runs the stub once and comes back; the vector that it raised, or 0. An x87
- * exception with CR0.NE clear reaches nobody here: it is dropped. */
+/* Runs the stub once and comes back; the vector that it raised, or 0. */
 static unsigned call_stub(struct vcpu *c, stub_fn *code, uint64_t arg)
 {
 	struct op frame[2] = {{.aux = FP_CALLED}, {.run = called}};
 
-	for (;;) {
-		frame[0].imm = 0;
-		fp_enter(c);
-		code(c, frame, arg, 0);
-		/* the landing pad may have written it */
-		unsigned vec = (unsigned)*(volatile uint64_t *)&frame[0].imm;
-		if (vec != VEC_MF || (c->cr0 & CR0_NE))
-			return vec;
-		__asm__ volatile("fnclex");
-	}
+	fp_enter(c);
+	code(c, frame, arg, 0);
+	/* the landing pad may have written it */
+	return (unsigned)*(volatile uint64_t *)&frame[0].imm;
 }
 
 /* The unmasked exceptions that pend, with FP state live. */
@@ -193,13 +186,6 @@ static unsigned x87_unmasked(void)
 
 	__asm__ volatile("fnstsw %0; fnstcw %1" : "=m"(sw), "=m"(cw));
 	return sw & ~cw & 0x3f;
-}
-
-/* An x87 store that met an unmasked invalid operand, overflow or underflow
- * has left its destination alone. */
-static bool store_withheld(const struct stub_plan *p)
-{
-	return p->gate == GATE_X87 && p->waits && (x87_unmasked() & 0x19);
 }
 
 static enum cpu_step check_alignment(
@@ -225,37 +211,52 @@ static enum cpu_step fetch_operand(struct vcpu *c, const struct insn *i, const s
 	return s;
 }
 
+/* The stub has run, and state is live: what it did to FIP, FDP, FOP and FERR#. */
+static void point_after(struct vcpu *c, const struct insn *i, const struct stub_plan *p,
+	uint64_t offset, bool done, unsigned unmasked)
+{
+	if (p->pointers == POINTERS_SET) {
+		c->fp.x87_op = 0; /* call_stub's frame */
+		if (done)
+			fp_point(c, i, c->rip, offset, unmasked);
+	} else if (p->pointers == POINTERS_STAY_SW) {
+		c->fp.ferr = false;
+	}
+}
+
 enum cpu_step fp_native(struct vcpu *c, const struct insn *i)
 {
+	/* an x87 store that meets one of these leaves its destination alone */
+	const unsigned withhold = 0x19; /* invalid operand, overflow, underflow */
 	uint8_t buf[32] __attribute__((aligned(32)));
 	struct stubs *stubs = c->engine->shared->stubs;
 	struct stub_plan p;
 	const struct stub *st;
 	uint64_t offset = insn_offset(c, i);
 	enum cpu_step s;
-	unsigned vec;
+	unsigned vec, hidden, unmasked;
 
 	fp_leave(c); /* the decoder uses vector registers */
 	if (!stubs || !stub_plan(i, &p) || p.mem > sizeof buf)
 		return cpu_raise(c, VEC_UD);
 	s = gate(c, &p);
-	if (!s && p.mem && p.waits && (*fp_word(c, FX_FSW) & 0x80) && (c->cr0 & CR0_NE))
-		return cpu_raise(c, VEC_MF);
+	if (!s && p.waits)
+		s = fp_wait(c);
 	if (!s && p.mem)
 		s = fetch_operand(c, i, &p, offset, buf);
 	if (s)
 		return s;
 	fp_leave(c);
+	hidden = p.waits ? fp_hide(c) : 0;
 	st = stub_get(stubs, &p);
 	vec = call_stub(
 		c, st ? st->code : stub_once(stubs, &p), p.mem ? (uintptr_t)buf : flags_arith(c));
-	if (p.pointers == POINTERS_SET)
-		c->fp.x87_op = 0; /* no op of a block */
+	unmasked = p.pointers == POINTERS_SET ? x87_unmasked() : 0;
+	point_after(c, i, &p, offset, !vec, unmasked);
+	fp_show(c, hidden);
 	if (vec)
 		return fp_raise(c, vec);
-	if (p.pointers == POINTERS_SET)
-		fp_point(c, i, c->rip, offset, x87_unmasked());
-	if (p.mem_write && !store_withheld(&p))
+	if (p.mem_write && !(unmasked & withhold))
 		return cpu_mem_write(c, i->seg, offset, buf, p.mem);
 	return CPU_DONE;
 }

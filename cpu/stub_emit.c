@@ -100,9 +100,11 @@ static void note_pointers(struct out *o, const struct stub_plan *p)
 		fp_field(o, "\x80\x8f", op);
 		byte(o, FP_CW_LOADED);
 		break;
-	case POINTERS_CLEAR: /* mov qword [rdi + op], FP_CLEARED */
+	case POINTERS_CLEAR: /* mov qword [rdi + op], FP_CLEARED; mov byte [rdi + ferr], 0 */
 		fp_field(o, "\x48\xc7\x87", op);
 		dword(o, FP_CLEARED);
+		fp_field(o, "\xc6\x87", offsetof(struct vcpu, fp.ferr));
+		byte(o, 0);
 		break;
 	default:
 		break;

@@ -313,6 +313,8 @@ static bool waits(const struct decoded *d, uint8_t gate)
 	case ZYDIS_MNEMONIC_FNINIT:
 	case ZYDIS_MNEMONIC_FNCLEX:
 		return false;
+	case ZYDIS_MNEMONIC_EMMS:
+		return true;
 	default:
 		return gate == GATE_X87 || gate == GATE_FWAIT || has_class(d, ZYDIS_REGCLASS_MMX);
 	}

@@ -178,6 +178,11 @@ static void pin_init(void *cpu)
 	vcpu_pend(cpu, PEND_INIT);
 }
 
+static void pin_ignne(void *cpu, bool level)
+{
+	((struct vcpu *)cpu)->ignne = level;
+}
+
 static void pin_sipi(void *cpu, uint8_t vector)
 {
 	struct vcpu *c = cpu;
@@ -187,7 +192,7 @@ static void pin_sipi(void *cpu, uint8_t vector)
 
 struct cpu_pins vcpu_pins(struct vcpu *c)
 {
-	return (struct cpu_pins){c, pin_intr, pin_nmi, pin_init, pin_sipi};
+	return (struct cpu_pins){c, pin_intr, pin_nmi, pin_init, pin_sipi, pin_ignne};
 }
 
 /* --- state */
@@ -251,6 +256,7 @@ static void flags_state(struct vcpu *c, struct state *s)
 	state_u32(s, &c->pending);
 	state_u64(s, &c->pending_db);
 	state_u8(s, &c->sipi_vector);
+	state_bool(s, &c->ignne);
 	state_u64(s, &c->monitor.v);
 	state_u64(s, &c->monitor_sum);
 	state_bool(s, &c->mwait_intr);
@@ -259,7 +265,7 @@ static void flags_state(struct vcpu *c, struct state *s)
 
 void vcpu_state(struct vcpu *c, struct state *s)
 {
-	state_section(s, "vcpu", 1);
+	state_section(s, "vcpu", 2);
 	flags_sync(c);
 	words_state(c->gpr, GPR_COUNT, s);
 	state_u64(s, &c->rip);

@@ -108,6 +108,7 @@ enum cpu_leave {
 struct fp_state {
 	uint8_t area[1088] __attribute__((aligned(64))); /* legacy 512, header 64, AVX 256; PKRU apart */
 	bool live; /* in host registers; only inside engine_run */
+	bool ferr; /* FERR# is asserted; who it is wired to hears of its fall when it rises next */
 	uint16_t fcs, fds; /* selectors that go with the area's FIP and FDP */
 	/* Pointers that the area does not hold yet, while live: the last x87 op
 	 * that sets them, and the linear address of its memory operand. */
@@ -200,6 +201,7 @@ struct vcpu {
 	uint32_t pending;         /* PEND_* */
 	uint64_t pending_db;      /* DR6 bits of PEND_DB */
 	uint8_t sipi_vector;
+	bool ignne;               /* IGNNE#: an x87 exception that FERR# told of is ignored */
 	struct gpa monitor;       /* armed line in host-physical memory; UINT64_MAX when not armed */
 	uint64_t monitor_sum;     /* digest of the line when MONITOR armed it */
 	bool mwait_intr;          /* MWAIT with ECX bit 0: an interrupt ends it with IF clear too */
@@ -234,6 +236,7 @@ struct vcpu {
 	const struct cpu_model *model;
 	const struct apic_ops *apic_ops;
 	void *apic;
+	struct irq_line ferr;     /* FERR#, an output */
 	void *owner;              /* l0/'s per-vCPU struct */
 };
 

@@ -262,6 +262,8 @@ static void load_x87(struct fp_state *fp, const struct xsave_how *how, const uin
 	if (a[FX_FSW] & ~a[FX_FCW] & 0x3f) {
 		a[FX_FSW] |= 0x80;
 		a[FX_FSW + 1] |= 0x80;
+	} else {
+		fp->ferr = false;
 	}
 	a[FX_FTW + 1] = 0;
 	a[FX_FOP + 1] &= 0x07;
@@ -286,6 +288,7 @@ static void init_x87(struct fp_state *fp)
 	fp->area[FX_FCW] = 0x7f;
 	fp->area[FX_FCW + 1] = 0x03;
 	fp->fcs = fp->fds = 0;
+	fp->ferr = false;
 }
 
 static void load_avx(struct fp_state *fp, const struct xsave_how *how, const uint8_t *from)

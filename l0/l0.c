@@ -25,6 +25,7 @@ static void add_vcpu(struct l0 *l, unsigned id)
 	machine_attach_cpu(m, id, &pins);
 	c->apic_ops = machine_apic_ops();
 	c->apic = machine_apic(m, id);
+	c->ferr = machine_ferr(m, id);
 	c->owner = &l->vcpu[id];
 	l->vcpu[id] = (struct l0_vcpu){.l0 = l, .cpu = c, .level = 1};
 }

@@ -261,7 +261,7 @@ void lapics_init(struct lapics *all, const struct lapics_config *cfg)
 		struct lapic *l = &all->cpu[i];
 		l->all = all;
 		l->index = i;
-		l->pins = (struct cpu_pins){NULL, no_intr, no_pin, no_pin, no_sipi};
+		l->pins = (struct cpu_pins){NULL, no_intr, no_pin, no_pin, no_sipi, NULL};
 		lapic_timer_init(l);
 	}
 	lapics_reset(all);

@@ -225,7 +225,7 @@ static bool build(struct machine *m, struct err *e)
 		.io_base = 0xc000,
 		.io_end = 0x10000,
 		.irq = {pci_irqs[0], pci_irqs[1], pci_irqs[2], pci_irqs[3]}});
-	ports_init(&d->ports, m); /* CF9h lies inside the window of CF8h: later wins */
+	ports_init(&d->ports, m, isa_line(d, 13)); /* CF9h lies inside the window of CF8h: later wins */
 	i8042_init(&d->keyboard, m, &d->ports, isa_line(d, 1));
 	vga_init(&d->vga, &m->bus, &m->phys, &m->clock);
 	build_fw_cfg(m);
@@ -303,6 +303,11 @@ void *machine_apic(struct machine *m, unsigned cpu)
 {
 	assert(cpu < m->cfg.cpus);
 	return &m->dev->lapics.cpu[cpu];
+}
+
+struct irq_line machine_ferr(struct machine *m, unsigned cpu)
+{
+	return cpu ? (struct irq_line){0} : ports_ferr(&m->dev->ports);
 }
 
 void machine_init_pin(struct machine *m)

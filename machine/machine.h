@@ -68,6 +68,7 @@ void machine_free(struct machine *m);
 void machine_attach_cpu(struct machine *m, unsigned cpu, const struct cpu_pins *pins);
 const struct apic_ops *machine_apic_ops(void);
 void *machine_apic(struct machine *m, unsigned cpu);
+struct irq_line machine_ferr(struct machine *m, unsigned cpu); /* wired at the boot processor alone */
 
 /* Once all PCI devices are added: BARs placed, tables and ROM in memory, as
  * firmware leaves them. */

@@ -1,5 +1,6 @@
 #include "machine/ports.h"
 
+#include "machine/devices.h"
 #include "machine/machine.h"
 #include "base/state.h"
 
@@ -77,6 +78,40 @@ static void post_write(void *dev, uint64_t offset, unsigned size, uint64_t v)
 }
 
 /* A read of E9h gives E9h: somebody listens. */
+static void set_ignne(struct ports *p, bool level)
+{
+	const struct cpu_pins *pins = &p->machine->dev->lapics.cpu[0].pins;
+	if (pins->ignne)
+		pins->ignne(pins->cpu, level);
+}
+
+static void set_ferr(void *dev, unsigned n, bool level)
+{
+	struct ports *p = dev;
+	(void)n;
+	p->ferr = level;
+	if (level)
+		irq_set(&p->irq13, true);
+	else
+		set_ignne(p, false);
+}
+
+struct irq_line ports_ferr(struct ports *p)
+{
+	return (struct irq_line){set_ferr, p, 0};
+}
+
+static void coprocessor_write(void *dev, uint64_t offset, unsigned size, uint64_t v)
+{
+	struct ports *p = dev;
+	(void)offset;
+	(void)size;
+	(void)v;
+	irq_set(&p->irq13, false);
+	if (p->ferr)
+		set_ignne(p, true);
+}
+
 static uint64_t debugcon_read(void *dev, uint64_t offset, unsigned size)
 {
 	(void)dev;
@@ -132,22 +167,25 @@ static void boot_write(void *dev, uint64_t offset, unsigned size, uint64_t v)
 		machine_raise(p->machine, MACHINE_BOOT, 0);
 }
 
-void ports_init(struct ports *p, struct machine *m)
+void ports_init(struct ports *p, struct machine *m, struct irq_line irq13)
 {
 	static const struct bus_ops control_a = {control_a_read, control_a_write},
 				    reset = {reset_read, reset_write},
 				    post = {post_read, post_write},
 				    debugcon = {debugcon_read, debugcon_write},
+				    coprocessor = {nothing_read, coprocessor_write},
 				    debug_exit = {nothing_read, exit_write},
 				    shutdown = {nothing_read, shutdown_write},
 				    boot = {nothing_read, boot_write};
 	memset(p, 0, sizeof(*p));
 	p->machine = m;
+	p->irq13 = irq13;
 	p->control_a = A_A20;
 	bus_map_port(&m->bus, 0x92, 1, &control_a, p, "port 92h");
 	bus_map_port(&m->bus, 0xcf9, 1, &reset, p, "port CF9h");
 	bus_map_port(&m->bus, 0x80, 1, &post, p, "port 80h");
 	bus_map_port(&m->bus, 0xe9, 1, &debugcon, p, "debugcon");
+	bus_map_port(&m->bus, 0xf0, 1, &coprocessor, p, "port F0h");
 	bus_map_port(&m->bus, 0xf4, 4, &debug_exit, p, "debug-exit");
 	bus_map_port(&m->bus, 0x8900, 1, &shutdown, p, "port 8900h");
 	bus_map_port(&m->bus, 0x8901, 1, &boot, p, "port 8901h");
@@ -157,11 +195,14 @@ void ports_reset(struct ports *p)
 {
 	p->control_a = A_A20;
 	p->reset_control = p->post = p->shutdown = 0;
+	p->ferr = false;
+	set_ignne(p, false);
 }
 
 void ports_state(struct ports *p, struct state *s)
 {
-	state_section(s, "ports", 1);
+	state_section(s, "ports", 2);
+	state_bool(s, &p->ferr);
 	state_u8(s, &p->control_a);
 	state_u8(s, &p->reset_control);
 	state_u8(s, &p->post);

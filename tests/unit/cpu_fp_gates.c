@@ -160,13 +160,62 @@ static void test_x87_exception(void **ctx)
 	assert_int_equal(RUN(0xd9, 0x06), VEC_MF);
 	assert_int_equal(RUN(0xdb, 0xe2), -1); /* FNCLEX */
 	assert_int_equal(RUN(0xd9, 0x06), VEC_PF);
-	/* nobody hears of it without CR0.NE; the host least of all */
-	assert_int_equal(RUN(FADD), -1);
+}
+
+static unsigned ferr_rises;
+
+static void on_ferr(void *dev, unsigned n, bool level)
+{
+	(void)n;
+	*(bool *)dev = level;
+	ferr_rises += level;
+}
+
+/* Without CR0.NE the processor asserts FERR# and waits. */
+static void test_ferr(void **ctx)
+{
+	static const uint8_t waiting[][2] = {{FLD1}, {FWAIT, 0x90}, {EMMS}, {0xd9, 0x06}, {0xd9, 0x26},
+		{0xdd, 0x26}};
+	const struct cpu_pins pins = vcpu_pins(cpu);
+	const uint16_t *sw = (const uint16_t *)(cpu->fp.area + FX_FSW);
+	bool level = false;
+	fresh(ctx);
+	cpu->ferr = (struct irq_line){on_ferr, &level, 0};
+	ferr_rises = 0;
+	*(uint16_t *)cpu->fp.area = 0x37e;
 	cpu->cr0 &= ~CR0_NE;
-	assert_int_equal(RUN(FLD1), -1);
 	assert_int_equal(RUN(FADD), -1);
-	cpu->gpr[RSI] = DATA;
+	assert_int_equal(RUN(FNSTSW_AX), -1); /* does not wait */
+	assert_false(level);
+	for (unsigned n = 0; n < 6; n++) {
+		assert_int_equal(guest_run(cpu, waiting[n], 2), -1);
+		assert_true(level);
+		assert_int_equal(ferr_rises, 1);
+		assert_int_equal(cpu->activity, ACTIVITY_HLT);
+		assert_true(cpu->rip == CODE);
+		cpu->activity = ACTIVITY_ACTIVE; /* some interrupt */
+	}
+	/* IGNNE# lets it go on; the exception stays */
+	pins.ignne(cpu, true);
 	assert_int_equal(RUN(0xd9, 0x06), -1);
+	assert_true(cpu->rip == CODE + 2);
+	assert_int_equal(*sw & 0x80c1, 0x80c1);
+	assert_int_equal(RUN(FWAIT), -1);
+	assert_true(cpu->rip == CODE + 1);
+	/* without the exception FERR# falls, and with it what IGNNE# does */
+	assert_int_equal(RUN(0xdb, 0xe2), -1); /* FNCLEX */
+	assert_false(cpu->fp.ferr);
+	assert_int_equal(RUN(FNINIT), -1);
+	*(uint16_t *)cpu->fp.area = 0x37e;
+	assert_int_equal(RUN(FADD), -1);
+	assert_int_equal(RUN(FLD1), -1);
+	assert_int_equal(cpu->activity, ACTIVITY_HLT);
+	assert_int_equal(ferr_rises, 2);
+	cpu->activity = ACTIVITY_ACTIVE;
+	assert_int_equal(RUN(FNINIT), -1);
+	assert_false(cpu->fp.ferr);
+	pins.ignne(cpu, false);
+	cpu->ferr = (struct irq_line){0};
 }
 
 static void test_xsave_faults(void **ctx)
@@ -258,7 +307,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_open), cmocka_unit_test(test_ts),
 		cmocka_unit_test(test_em), cmocka_unit_test(test_osfxsr),
 		cmocka_unit_test(test_avx), cmocka_unit_test(test_simd_exception),
-		cmocka_unit_test(test_x87_exception), cmocka_unit_test(test_xsave_faults),
+		cmocka_unit_test(test_x87_exception), cmocka_unit_test(test_ferr),
+		cmocka_unit_test(test_xsave_faults),
 		cmocka_unit_test(test_xsave_round_trip), cmocka_unit_test(test_gather_fault)};
 	return cmocka_run_group_tests(tests, start, NULL);
 }

@@ -74,7 +74,7 @@ static uint32_t mmio_get(struct fixture *f, unsigned reg)
 
 static struct fixture *start(void)
 {
-	static const struct cpu_pins pins = {NULL, pin_intr, pin_nmi, pin_init, pin_sipi};
+	static const struct cpu_pins pins = {NULL, pin_intr, pin_nmi, pin_init, pin_sipi, NULL};
 	struct fixture *f = test_calloc(1, sizeof(*f));
 	clock_init(&f->clock);
 	lapics_init(&f->all,

@@ -17,7 +17,7 @@
 #include <string.h>
 
 struct cpu {
-	bool intr;
+	bool intr, ignne;
 	unsigned init, nmi;
 };
 
@@ -39,6 +39,11 @@ static void pin_sipi(void *cpu, uint8_t vector)
 	(void)vector;
 }
 
+static void pin_ignne(void *cpu, bool level)
+{
+	((struct cpu *)cpu)->ignne = level;
+}
+
 static struct machine *pc(struct cpu cpu[2])
 {
 	struct machine *m = machine_new(
@@ -49,7 +54,7 @@ static struct machine *pc(struct cpu cpu[2])
 	for (unsigned i = 0; i < 2; i++) {
 		cpu[i] = (struct cpu){0};
 		machine_attach_cpu(m, i,
-			&(struct cpu_pins){&cpu[i], pin_intr, pin_nmi, pin_init, pin_sipi});
+			&(struct cpu_pins){&cpu[i], pin_intr, pin_nmi, pin_init, pin_sipi, pin_ignne});
 	}
 	return m;
 }
@@ -106,8 +111,35 @@ static void test_attach_sees_the_level(void **ctx)
 	unmask(m, 4);
 	out(m, 0x3fc, 0x08);
 	out(m, 0x3f9, 0x02); /* the transmitter is empty */
-	machine_attach_cpu(m, 0, &(struct cpu_pins){&late, pin_intr, pin_nmi, pin_init, pin_sipi});
+	machine_attach_cpu(m, 0,
+		&(struct cpu_pins){&late, pin_intr, pin_nmi, pin_init, pin_sipi, pin_ignne});
 	assert_true(late.intr);
+	machine_free(m);
+}
+
+/* FERR# is IRQ 13 until port F0h is written, and IGNNE# is up from then on. */
+static void test_x87_errors(void **ctx)
+{
+	(void)ctx;
+	struct cpu cpu[2];
+	struct machine *m = pc(cpu);
+	struct irq_line ferr = machine_ferr(m, 0), other = machine_ferr(m, 1);
+	unmask(m, 13);
+	out(m, 0xf0, 0);
+	assert_false(cpu[0].intr || cpu[0].ignne);
+	irq_set(&other, true); /* goes nowhere */
+	assert_false(cpu[0].intr || cpu[1].intr);
+	irq_set(&ferr, true);
+	assert_true(cpu[0].intr);
+	assert_false(cpu[0].ignne);
+	out(m, 0xf0, 0);
+	assert_false(cpu[0].intr);
+	assert_true(cpu[0].ignne);
+	assert_false(cpu[1].ignne);
+	irq_set(&ferr, false);
+	assert_false(cpu[0].ignne);
+	irq_set(&ferr, true);
+	assert_true(cpu[0].intr);
 	machine_free(m);
 }
 
@@ -549,7 +581,7 @@ static void test_reset_is_power_on(void **ctx)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_attach_sees_the_level), cmocka_unit_test(test_uart),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_attach_sees_the_level), cmocka_unit_test(test_x87_errors), cmocka_unit_test(test_uart),
 		cmocka_unit_test(test_pci_header_and_bars), cmocka_unit_test(test_pci_interrupts),
 		cmocka_unit_test(test_fw_cfg), cmocka_unit_test(test_keyboard),
 		cmocka_unit_test(test_ports_and_power), cmocka_unit_test(test_sleep_and_wake),
