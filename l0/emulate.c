@@ -92,8 +92,10 @@ static enum cpu_step write_cr0(struct nested_vcpu *nv, uint64_t v)
 	if (nv->vmxon != NESTED_NONE && (v & fixed) != fixed)
 		return cpu_raise_error(nv->c, VEC_GP, 0);
 	step = cr0_write(nv->c, v | CR0_NE);
-	if (step == CPU_DONE)
+	if (step == CPU_DONE) {
 		vmcs_set(&nv->vmcs01, VMCS_CR0_READ_SHADOW, v);
+		vmcs01_update(nv);
+	}
 	return step;
 }
 
@@ -134,9 +136,9 @@ enum cpu_step l1_cr(struct nested_vcpu *nv, const struct vmx_exit *x)
 	return l1_unexpected(nv, x);
 }
 
-/* The processor does it itself, outside VMX: one instruction, or the event
- * that waits before it. */
-enum cpu_step l1_bare(struct nested_vcpu *nv, const struct vmx_exit *x)
+/* The processor does it itself, outside VMX, without bits of CR0 that VMX asks
+ * for: one instruction, or the event that waits before it. */
+static enum cpu_step bare(struct nested_vcpu *nv, const struct vmx_exit *x, uint64_t cr0_without)
 {
 	struct vcpu *c = nv->c;
 
@@ -145,9 +147,24 @@ enum cpu_step l1_bare(struct nested_vcpu *nv, const struct vmx_exit *x)
 	vmx_leave(c);
 	tlb_flush_all(c);
 	engine_step_over(c);
+	c->cr0 &= ~cr0_without;
 	engine_run(c, 1);
+	c->cr0 |= cr0_without;
 	vmcs01_enter(nv);
 	return CPU_EXIT;
+}
+
+enum cpu_step l1_bare(struct nested_vcpu *nv, const struct vmx_exit *x)
+{
+	return bare(nv, x, 0);
+}
+
+/* #MF of an L1 whose CR0.NE is clear: FERR#, or an instruction that IGNNE# lets
+ * run. */
+enum cpu_step l1_x87_error(struct nested_vcpu *nv, const struct vmx_exit *x)
+{
+	shadow_lift(nv);
+	return bare(nv, x, CR0_NE);
 }
 
 /* A task gate in L1's IDT, or a far transfer to a TSS. */

@@ -231,7 +231,7 @@ nested_l1_fn l1_vmclear, l1_vmlaunch, l1_vmptrld, l1_vmptrst, l1_vmread, l1_vmre
 /* An instruction that L0 did for the guest is over: RIP, shadows, TF, counts. */
 void nested_completed(struct nested_vcpu *nv, unsigned insn_len);
 void nested_retire(struct nested_vcpu *nv);
-nested_l1_fn l1_cpuid, l1_bare, l1_cr, l1_rdmsr, l1_wrmsr, l1_init, l1_sipi, l1_triple_fault,
+nested_l1_fn l1_cpuid, l1_bare, l1_x87_error, l1_cr, l1_rdmsr, l1_wrmsr, l1_init, l1_sipi, l1_triple_fault,
 	l1_task_switch, l1_unexpected;
 nested_l1_fn l1_exception, l1_invlpg, l1_invpcid; /* shadow/exits.c */
 /* VMX abort, SDM Vol. 3C 27.7 "VMX Aborts": the indicator into VMCS12, the vCPU

@@ -95,10 +95,8 @@ bool vmcs01_init(struct nested_vcpu *nv)
 		return false;
 	for (uint32_t msr = MSR_VMX_BASIC; msr <= MSR_VMX_LAST; msr++)
 		intercept_msr(private_host(mem, nv->msr_bitmap01), msr);
-	if (shadow_on(nv)) {
+	if (shadow_on(nv))
 		intercept_msr(private_host(mem, nv->msr_bitmap01), MSR_EFER);
-		vmcs_set(v, VMCS_EXCEPTION_BITMAP, BIT(VEC_PF));
-	}
 	fill_shadow_bitmaps(nv);
 	set_controls(nv);
 	vmcs_set(v, VMCS_MSR_BITMAP, nv->msr_bitmap01);
@@ -121,6 +119,7 @@ void vmcs01_update(struct nested_vcpu *nv)
 	struct vmcs *v = &nv->vmcs01;
 	bool on = nv->vmxon != NESTED_NONE;
 	bool shadow = on && nv->cur && nv->n->opt->use[L0_USE_SHADOW_VMCS];
+	uint64_t bitmap;
 
 	set_controls(nv);
 	put(v, VMCS_CR0_GUEST_HOST_MASK, on ? CR0_FIXED : CR0_NE);
@@ -129,6 +128,10 @@ void vmcs01_update(struct nested_vcpu *nv)
 		put(v, VMCS_CR0_READ_SHADOW, CR0_FIXED);
 		put(v, VMCS_CR4_READ_SHADOW, CR4_VMXE);
 	}
+	bitmap = shadow_on(nv) ? BIT(VEC_PF) : 0;
+	if (!(vmcs_get(v, VMCS_CR0_READ_SHADOW) & CR0_NE))
+		bitmap |= BIT(VEC_MF); /* L1's is FERR# */
+	put(v, VMCS_EXCEPTION_BITMAP, bitmap);
 	put(v, VMCS_VMCS_LINK_POINTER, shadow ? nv->shadow.at.v : UINT64_MAX);
 }
 

@@ -108,6 +108,8 @@ enum cpu_step l1_exception(struct nested_vcpu *nv, const struct vmx_exit *first)
 	struct vmx_exit x;
 	uint32_t error;
 
+	if ((first->intr_info & INTR_VECTOR) == VEC_MF)
+		return l1_x87_error(nv, first);
 	if (!shadow_on(nv) || !is_page_fault(first))
 		return l1_unexpected(nv, first);
 	x = *vmx_exit_complete(nv->c);
