@@ -59,6 +59,10 @@ struct phys {
 	 * before memory changes; never across pages; may be NULL. */
 	void (*hooked)(void *ctx, struct hpa at, const void *in, size_t len);
 	void *hooked_ctx;
+	/* Told of a device's access, after a read and before a write; for tools
+	 * that watch; may be NULL. */
+	void (*device)(void *ctx, struct hpa at, size_t len, bool write);
+	void *device_ctx;
 	/* Told when ranges or bus windows change: TLBs are stale; may be NULL. */
 	void (*remapped)(void *ctx);
 	void *remapped_ctx;

@@ -32,21 +32,28 @@ void engine_unmark(struct engine_shared *e, struct gva at);
 /* The next engine_run starts with the instruction at rip, mark or no mark. */
 void engine_step_over(struct vcpu *c);
 
-/* Watched ranges, by linear address: engine_run returns LEAVE_WATCH after the
- * instruction that touched one; engine_watch_hit tells which. */
+/* Watched ranges, by linear or host-physical address (which any mapping may
+ * lead to): engine_run returns LEAVE_WATCH after the instruction that touched
+ * one with an access of its own; engine_watch_hit tells which. */
 struct engine_watch {
-	struct gva at;
+	struct gva at; /* physical: the value of a struct hpa */
 	uint64_t len;
 	bool read, write;
+	bool physical;
 };
 unsigned engine_watch_add(struct engine_shared *e, const struct engine_watch *w); /* id > 0 */
 void engine_watch_del(struct engine_shared *e, unsigned id);
 struct engine_watch_hit {
 	unsigned id;
-	struct gva at;
+	struct gva at; /* in the watch's space */
+	unsigned more[7], mores; /* other watches that the same instruction touched */
 	unsigned size;
 	bool write;
+	bool device;
 };
+/* Does a device's access touch physical watches? Fills *out. */
+bool engine_watch_device(
+	const struct engine_shared *e, struct hpa at, size_t len, bool write, struct engine_watch_hit *out);
 const struct engine_watch_hit *engine_watch_hit(const struct vcpu *c); /* NULL: none */
 
 /* DR0-DR3 or DR7 changed: their instruction breakpoints become marks and their

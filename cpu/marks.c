@@ -138,11 +138,13 @@ static bool overlaps(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 	return a < b + blen && b < a + alen;
 }
 
-bool watch_page(const struct engine_shared *s, uint64_t page)
+bool watch_page(const struct engine_shared *s, uint64_t page, uint64_t physical)
 {
-	for (unsigned i = 0; i < s->watches; i++)
-		if (overlaps(page, PAGE_SIZE, s->watch[i].w.at.v, s->watch[i].w.len))
+	for (unsigned i = 0; i < s->watches; i++) {
+		const struct engine_watch *w = &s->watch[i].w;
+		if (overlaps(w->physical ? physical : page, PAGE_SIZE, w->at.v, w->len))
 			return true;
+	}
 	for (unsigned v = 0; s->debug_watches && v < s->vcpus; v++)
 		for (unsigned n = 0; n < 4; n++)
 			if (debug_data(s->vcpu[v], n) && !((s->vcpu[v]->dr[n] ^ page) & PAGE_MASK))
@@ -150,17 +152,70 @@ bool watch_page(const struct engine_shared *s, uint64_t page)
 	return false;
 }
 
-void watch_check(struct vcpu *c, uint64_t at, unsigned size, bool write)
+static bool touches(
+	const struct engine_watch *w, bool physical, uint64_t at, uint64_t size, bool write)
+{
+	return w->physical == physical && (write ? w->write : w->read) &&
+		overlaps(at, size, w->at.v, w->len);
+}
+
+/* One access more of the same instruction: of a read and a write the write is
+ * told; the others that it touches are `more`. */
+static void note(struct engine_watch_hit *to, bool first, const struct engine_watch_hit *h)
+{
+	unsigned n = to->mores;
+	if (first) {
+		*to = *h;
+		return;
+	}
+	if (to->id == h->id) {
+		to->at = h->write ? h->at : to->at;
+		to->size = h->write ? h->size : to->size;
+		to->write |= h->write;
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (to->more[i] == h->id)
+			return;
+	if (n < sizeof to->more / sizeof *to->more)
+		to->more[to->mores++] = h->id;
+}
+
+static void check(struct vcpu *c, bool physical, uint64_t at, unsigned size, bool write)
 {
 	struct engine_shared *s = c->engine->shared;
 	for (unsigned i = 0; i < s->watches; i++) {
-		const struct engine_watch *w = &s->watch[i].w;
-		if (!(write ? w->write : w->read) || !overlaps(at, size, w->at.v, w->len))
+		if (!touches(&s->watch[i].w, physical, at, size, write))
 			continue;
-		c->engine->hit = (struct engine_watch_hit){s->watch[i].id, gva(at), size, write};
-		c->engine->hit_pending = true;
-		c->engine->brk = true;
+		note(&c->engine->hit, !c->engine->hit_pending, &(struct engine_watch_hit){
+			.id = s->watch[i].id, .at = gva(at), .size = size, .write = write});
+		c->engine->hit_pending = c->engine->brk = true;
 	}
+}
+
+void watch_check_physical(struct vcpu *c, struct hpa at, unsigned size, bool write)
+{
+	check(c, true, at.v, size, write);
+}
+
+bool engine_watch_device(
+	const struct engine_shared *s, struct hpa at, size_t len, bool write, struct engine_watch_hit *out)
+{
+	bool any = false;
+	for (unsigned i = 0; i < s->watches; i++) {
+		if (!touches(&s->watch[i].w, true, at.v, len, write))
+			continue;
+		note(out, !any, &(struct engine_watch_hit){.id = s->watch[i].id, .at = gva(at.v),
+			.size = (unsigned)len, .write = write, .device = true});
+		any = true;
+	}
+	return any;
+}
+
+void watch_check(struct vcpu *c, uint64_t at, unsigned size, bool write)
+{
+	struct engine_shared *s = c->engine->shared;
+	check(c, false, at, size, write);
 	for (unsigned n = 0; s->debug_watches && n < 4; n++) {
 		unsigned len = debug_len(c, n);
 		if (!debug_data(c, n) || !(write || c->dr7 >> (17 + 4 * n) & 1) ||

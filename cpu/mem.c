@@ -163,6 +163,14 @@ static bool data_view(const struct vcpu *c, enum cpu_access who)
 	return who == ACCESS_DATA || c->tlb->flavour == TLB_SUPER;
 }
 
+static void watched(
+	struct vcpu *c, uint64_t at, unsigned size, const struct pieces *p, bool write)
+{
+	watch_check(c, at, size, write);
+	for (unsigned n = 0; n < p->n; n++)
+		watch_check_physical(c, p->place[n].hpa, p->size[n], write);
+}
+
 enum cpu_step cpu_lin_read(
 	struct vcpu *c, struct gva at, void *out, unsigned size, enum cpu_access who)
 {
@@ -177,7 +185,7 @@ enum cpu_step cpu_lin_read(
 	if (step != CPU_DONE)
 		return step;
 	if (c->engine->shared->watches + c->engine->shared->debug_watches && who == ACCESS_DATA)
-		watch_check(c, at.v, size, false);
+		watched(c, at.v, size, &p, false);
 	for (unsigned n = 0; n < p.n && step == CPU_DONE; n++) {
 		if (p.place[n].apic)
 			step = apic_page(c, &p.place[n], o, p.size[n], false, who);
@@ -218,7 +226,7 @@ enum cpu_step cpu_lin_write(
 	if (step != CPU_DONE)
 		return step;
 	if (c->engine->shared->watches + c->engine->shared->debug_watches && who == ACCESS_DATA)
-		watch_check(c, at.v, size, true);
+		watched(c, at.v, size, &p, true);
 	for (unsigned n = 0; n < p.n && step == CPU_DONE; n++) {
 		if (p.place[n].apic)
 			step = apic_page(c, &p.place[n], (uint8_t *)(uintptr_t)i, p.size[n], true, who);

@@ -173,7 +173,8 @@ bool mark_at(const struct engine_shared *s, uint64_t lin);
 bool mark_debug(const struct engine_shared *s, uint64_t lin);
 uint64_t mark_debug_hits(const struct vcpu *c, uint64_t lin); /* DR6 bits */
 void watch_check(struct vcpu *c, uint64_t at, unsigned size, bool write);
-bool watch_page(const struct engine_shared *s, uint64_t page);
+void watch_check_physical(struct vcpu *c, struct hpa at, unsigned size, bool write);
+bool watch_page(const struct engine_shared *s, uint64_t page, uint64_t physical);
 
 /* Contexts that run the same code (the kernel's, of several processes) take
  * slots of their own. */

@@ -623,7 +623,7 @@ static void view_fill(struct vcpu *c, struct tlb *t, uint64_t at, const struct d
 		t->ctx->code_seen[b >> 6] |= BIT(b & 63);
 		e->exec = page;
 	}
-	if (s->watches + s->debug_watches && watch_page(s, page))
+	if (s->watches + s->debug_watches && watch_page(s, page, p->hpa.v & PAGE_MASK))
 		return;
 	if (deep_allows(c, d, TLB_READ, t->flavour))
 		e->read = page;

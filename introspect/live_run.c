@@ -221,7 +221,7 @@ void live_mark(void *ctx, uint64_t linear, bool on)
 unsigned live_watch_add(void *ctx, uint64_t linear, uint64_t len, bool read, bool write)
 {
 	struct live *v = ctx;
-	return engine_watch_add(v->l->engine, &(struct engine_watch){gva(linear), len, read, write});
+	return engine_watch_add(v->l->engine, &(struct engine_watch){gva(linear), len, read, write, false});
 }
 
 void live_watch_del(void *ctx, unsigned id)

@@ -22,14 +22,27 @@ static bool in_ram(uint64_t at, uint64_t len)
 	return at < PHYS_PRIVATE && len <= PHYS_PRIVATE - at;
 }
 
+static void tell(struct virtio *v, uint64_t at, size_t len, bool write)
+{
+	struct phys *p = &v->m->phys;
+	if (p->device)
+		p->device(p->device_ctx, hpa(at), len, write);
+}
+
 static bool dma_read(struct virtio *v, uint64_t at, void *out, size_t len)
 {
-	return in_ram(at, len) && phys_read(&v->m->phys, hpa(at), out, len);
+	if (!in_ram(at, len) || !phys_read(&v->m->phys, hpa(at), out, len))
+		return false;
+	tell(v, at, len, false);
+	return true;
 }
 
 static bool dma_write(struct virtio *v, uint64_t at, const void *in, size_t len)
 {
-	return in_ram(at, len) && phys_write(&v->m->phys, hpa(at), in, len);
+	if (!in_ram(at, len))
+		return false;
+	tell(v, at, len, true);
+	return phys_write(&v->m->phys, hpa(at), in, len);
 }
 
 static bool read_desc(struct virtio *v, uint64_t table, unsigned i, struct desc *d)

@@ -173,7 +173,7 @@ static void watches_stop_after(void **state)
 	struct bare *b = *state;
 	/* mov rbx, 0x300000; mov [rbx+8], al; mov [rbx+16], al; mov cl, [rbx+16]; hlt */
 	CODE(b, 0xbb, 0, 0, 0x30, 0, 0x88, 0x43, 8, 0x88, 0x43, 16, 0x8a, 0x4b, 16, 0xf4);
-	const struct engine_watch w = {gva(0x300010), 4, false, true};
+	const struct engine_watch w = {gva(0x300010), 4, false, true, false};
 	unsigned id = engine_watch_add(b->engine, &w);
 	assert_int_equal(engine_run(b->c, 100), LEAVE_WATCH);
 	assert_int_equal(b->c->retired, 3);
@@ -181,6 +181,34 @@ static void watches_stop_after(void **state)
 	assert_int_equal(engine_watch_hit(b->c)->at.v, 0x300010);
 	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
 	engine_watch_del(b->engine, id);
+}
+
+/* By physical address, through any mapping; two watches on one byte. */
+static void watches_on_physical_memory(void **state)
+{
+	struct bare *b = *state;
+	/* mov rbx, 0x300000; mov [rbx+8], al; mov [rbx+16], al; mov cl, [rbx+16]; hlt */
+	CODE(b, 0xbb, 0, 0, 0x30, 0, 0x88, 0x43, 8, 0x88, 0x43, 16, 0x8a, 0x4b, 16, 0xf4);
+	const struct engine_watch w = {gva(0x300010), 4, true, true, true};
+	const struct engine_watch x = {gva(0x300000), 0x100, true, false, true};
+	struct engine_watch_hit hit;
+	unsigned id = engine_watch_add(b->engine, &w), other = engine_watch_add(b->engine, &x);
+	assert_int_equal(engine_run(b->c, 100), LEAVE_WATCH);
+	assert_int_equal(b->c->retired, 3);
+	assert_int_equal(engine_watch_hit(b->c)->id, id);
+	assert_int_equal(engine_watch_hit(b->c)->mores, 0);
+	assert_true(engine_watch_hit(b->c)->write);
+	assert_int_equal(engine_run(b->c, 100), LEAVE_WATCH);
+	assert_int_equal(engine_watch_hit(b->c)->id, id);
+	assert_int_equal(engine_watch_hit(b->c)->mores, 1);
+	assert_int_equal(engine_watch_hit(b->c)->more[0], other);
+	assert_true(engine_watch_device(b->engine, hpa(0x3000f0), 64, false, &hit));
+	assert_true(hit.id == other && hit.device && !hit.mores);
+	assert_false(engine_watch_device(b->engine, hpa(0x300100), 64, false, &hit));
+	assert_false(engine_watch_device(b->engine, hpa(0x300000), 16, true, &hit));
+	assert_int_equal(engine_run(b->c, 100), LEAVE_HALT);
+	engine_watch_del(b->engine, id);
+	engine_watch_del(b->engine, other);
 }
 
 static void trap_flag_steps(void **state)
@@ -348,7 +376,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(runs_a_loop), T(stops_at_any_count), T(links_follow_the_code),
 		T(memory_and_stack), T(page_fault_is_precise),
-		T(code_that_patches_its_block), T(marks_stop_before), T(ten_thousand_marks), T(watches_stop_after),
+		T(code_that_patches_its_block), T(marks_stop_before), T(ten_thousand_marks), T(watches_stop_after), T(watches_on_physical_memory),
 		T(trap_flag_steps), T(counts_each_repetition), T(unknown_opcode),
 		T(real_mode_wraps_and_limits), T(calls_and_frames), T(tracing_changes_nothing),
 		T(steps_do_not_follow_branches), T(large_pages_go_as_a_whole),

@@ -156,6 +156,43 @@ static void test_request(void **ctx)
 	machine_free(d.m);
 }
 
+struct heard {
+	unsigned reads, writes;
+	uint8_t before; /* what memory held when a write was told */
+	struct machine *m;
+};
+
+static void hear(void *ctx, struct hpa at, size_t len, bool write)
+{
+	struct heard *h = ctx;
+	if (at.v > DATA + 0x300 || at.v + len <= DATA)
+		return; /* the rings */
+	*(write ? &h->writes : &h->reads) += 1;
+	if (write)
+		assert_true(phys_read(&h->m->phys, at, &h->before, 1));
+}
+
+static void test_accesses_are_told(void **ctx)
+{
+	struct driver d;
+	struct heard h = {.before = 1};
+	uint8_t in[4] = {1, 2, 3, 4};
+	(void)ctx;
+	setup(&d);
+	put(&d, DATA, in, 4);
+	h.m = d.m;
+	d.m->phys.device = hear;
+	d.m->phys.device_ctx = &h;
+	desc(&d, DESC, 0, DATA, 4, NEXT, 1);
+	desc(&d, DESC, 1, DATA + 0x100, 4, WRITE, 0);
+	offer(&d, 0, 1);
+	assert_int_equal(used(&d), 1);
+	assert_int_equal(h.reads, 1);
+	assert_int_equal(h.writes, 1);
+	assert_int_equal(h.before, 0);
+	machine_free(d.m);
+}
+
 static void test_features_are_wanted(void **ctx)
 {
 	(void)ctx;
@@ -264,7 +301,7 @@ static void test_hostile(void **ctx)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_request),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_request), cmocka_unit_test(test_accesses_are_told),
 		cmocka_unit_test(test_features_are_wanted), cmocka_unit_test(test_hostile)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
