@@ -32,8 +32,14 @@ void command_show_stop(struct shell *sh, const struct stop_event *ev, struct out
 	}
 	if (ev->why == WHY_STOP && ev->kind == STOP_WATCH) {
 		out_key(o, "touched");
-		out_fmt(o, "0x%llx %s", (unsigned long long)ev->watch_address,
-			ev->watch_access == WATCH_WRITE ? "written" : "read");
+		buf_clear(&b);
+		if (ev->watch_space == SPACE_VIRTUAL)
+			buf_fmt(&b, "0x%llx", (unsigned long long)ev->watch_address);
+		else
+			intro_address_print(sh->s, &(struct intro_address){{ev->watch_level, ev->at.vcpu},
+				ev->watch_space, ev->watch_address}, &b);
+		out_fmt(o, "%s %s%s", b.data, ev->watch_access == WATCH_WRITE ? "written" : "read",
+			ev->watch_device ? " by a device" : "");
 	}
 	if (ev->exit != UINT64_MAX && intro_exit(sh->s, ev->exit, &r)) {
 		buf_clear(&b);

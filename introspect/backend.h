@@ -38,10 +38,18 @@ struct backend_ran {
 	uint64_t executed; /* instructions */
 	uint64_t wake;     /* BACKEND_WAIT: CLOCK_MONOTONIC ns */
 	int status;
-	unsigned watch;    /* BACKEND_WATCH: id of watch_add */
-	uint64_t address;  /* BACKEND_WATCH: linear; BACKEND_MARK: of the instruction */
+	unsigned watch[8]; /* BACKEND_WATCH: ids of watch_add; address and so on are the first's */
+	unsigned watches;
+	uint64_t address;  /* BACKEND_WATCH: in its space; BACKEND_MARK: of the instruction */
 	unsigned size;
 	bool write;
+	bool device;       /* BACKEND_WATCH: by a device's DMA */
+};
+
+/* Memory to watch, by linear or host-physical address. */
+struct backend_watch {
+	uint64_t address, len;
+	bool read, write, physical;
 };
 
 /* Parts of the sink that are wanted now; the rest may cost nothing. */
@@ -140,7 +148,7 @@ struct intro_backend_ops {
 	/* The next run executes the marked instruction at the vCPU's rip. */
 	void (*step_over_mark)(void *ctx, unsigned vcpu);
 	void (*mark)(void *ctx, uint64_t linear, bool on);
-	unsigned (*watch_add)(void *ctx, uint64_t linear, uint64_t len, bool read, bool write);
+	unsigned (*watch_add)(void *ctx, const struct backend_watch *w); /* 0: it cannot */
 	void (*watch_del)(void *ctx, unsigned id);
 
 	bool (*type)(void *ctx, unsigned port, const void *bytes, size_t len, struct err *e);

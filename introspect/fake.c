@@ -282,6 +282,7 @@ static void run(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *o
 		}
 		f->over_mark = false;
 		f->hit = NULL;
+		f->hits = 0;
 		fake_step(f);
 		if (f->asked) {
 			out->leave = BACKEND_ASKED;
@@ -289,7 +290,8 @@ static void run(void *ctx, uint64_t budget, int step_vcpu, struct backend_ran *o
 		}
 		if (f->hit) {
 			out->leave = BACKEND_WATCH;
-			out->watch = f->hit->id;
+			memcpy(out->watch, f->hit_id, sizeof f->hit_id);
+			out->watches = f->hits;
 			out->address = f->hit_at;
 			out->size = f->hit_size;
 			out->write = f->hit_write;
@@ -320,13 +322,13 @@ static void mark(void *ctx, uint64_t linear, bool on)
 			f->mark[i--] = f->mark[--f->marks];
 }
 
-static unsigned watch_add(void *ctx, uint64_t linear, uint64_t len, bool read, bool write)
+static unsigned watch_add(void *ctx, const struct backend_watch *w)
 {
 	struct fake *f = ctx;
 	for (unsigned i = 0; i < FAKE_WATCHES; i++) {
 		if (f->watch[i].id)
 			continue;
-		f->watch[i] = (struct fake_watch){++f->next_watch, linear, len, read, write};
+		f->watch[i] = (struct fake_watch){++f->next_watch, *w};
 		return f->next_watch;
 	}
 	return 0;

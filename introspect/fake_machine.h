@@ -23,9 +23,8 @@
 #define FAKE_L2_HOLE_PA  0x9000u
 
 struct fake_watch {
-	unsigned id; /* 0: free */
-	uint64_t at, len;
-	bool read, write;
+	unsigned id;
+	struct backend_watch w;
 };
 
 struct fake {
@@ -49,7 +48,8 @@ struct fake {
 	bool over_mark;
 	struct fake_watch watch[FAKE_WATCHES];
 	unsigned next_watch;
-	struct fake_watch *hit;  /* of the instruction under way */
+	struct fake_watch *hit;  /* the first of the instruction under way */
+	unsigned hit_id[8], hits; /* all of them */
 	uint64_t hit_at;
 	unsigned hit_size;
 	bool hit_write;

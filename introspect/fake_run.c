@@ -116,20 +116,6 @@ static void l1_exits(struct fake *f, uint32_t reason, uint64_t field)
 		.cause = f->reflected, .model_cost = 1200});
 }
 
-static void touch(struct fake *f, uint64_t at, unsigned size, bool write)
-{
-	for (unsigned i = 0; i < FAKE_WATCHES; i++) {
-		struct fake_watch *w = &f->watch[i];
-		if (!w->id || at + size <= w->at || at >= w->at + w->len ||
-			!(write ? w->write : w->read))
-			continue;
-		f->hit = w;
-		f->hit_at = at;
-		f->hit_size = size;
-		f->hit_write = write;
-	}
-}
-
 /* Addresses that the script touches, to RAM. */
 static uint8_t *at(struct fake *f, uint64_t linear)
 {
@@ -137,6 +123,25 @@ static uint8_t *at(struct fake *f, uint64_t linear)
 		return f->ram + FAKE_L1_CODE_PA + (linear & 0x1fffff);
 	return f->ram + FAKE_L2_RAM_PA + (linear >= FAKE_L2_DATA + 0x1000 ? 0x8000 : 0x7000) +
 		(linear & 0xfff);
+}
+
+static void touch(struct fake *f, uint64_t linear, unsigned size, bool write)
+{
+	for (unsigned i = 0; i < FAKE_WATCHES; i++) {
+		struct fake_watch *w = &f->watch[i];
+		uint64_t where = w->w.physical ? (uint64_t)(at(f, linear) - f->ram) : linear;
+		if (!w->id || where + size <= w->w.address || where >= w->w.address + w->w.len ||
+			!(write ? w->w.write : w->w.read))
+			continue;
+		if (f->hits < 8)
+			f->hit_id[f->hits++] = w->id;
+		if (f->hit)
+			continue;
+		f->hit = w;
+		f->hit_at = where;
+		f->hit_size = size;
+		f->hit_write = write;
+	}
 }
 
 static void push(struct fake *f, uint64_t v)

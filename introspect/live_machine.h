@@ -124,7 +124,7 @@ void live_actor(void *ctx, bool plugin);
 void live_interrupt(void *ctx);
 void live_step_over_mark(void *ctx, unsigned vcpu);
 void live_mark(void *ctx, uint64_t linear, bool on);
-unsigned live_watch_add(void *ctx, uint64_t linear, uint64_t len, bool read, bool write);
+unsigned live_watch_add(void *ctx, const struct backend_watch *w);
 void live_watch_del(void *ctx, unsigned id);
 
 /* live_outside.c */

@@ -158,10 +158,13 @@ static void say_stop(struct live *v, const struct l0_stop *stop, struct backend_
 		out->vcpu = v->hit_vcpu;
 	out->address = v->hit_at;
 	if (v->hit_watch) {
-		out->watch = v->watch.id;
+		out->watch[0] = v->watch.id;
+		memcpy(out->watch + 1, v->watch.more, v->watch.mores * sizeof *v->watch.more);
+		out->watches = 1 + v->watch.mores;
 		out->address = v->watch.at.v;
 		out->size = v->watch.size;
 		out->write = v->watch.write;
+		out->device = v->watch.device;
 	}
 }
 
@@ -218,10 +221,26 @@ void live_mark(void *ctx, uint64_t linear, bool on)
 		engine_unmark(v->l->engine, gva(linear));
 }
 
-unsigned live_watch_add(void *ctx, uint64_t linear, uint64_t len, bool read, bool write)
+/* A device's own access to memory that is watched. */
+static void on_device(void *ctx, struct hpa at, size_t len, bool write)
 {
 	struct live *v = ctx;
-	return engine_watch_add(v->l->engine, &(struct engine_watch){gva(linear), len, read, write, false});
+	struct engine_watch_hit hit;
+	struct l0_event ev = {.kind = L0_EV_WATCH, .vcpu = (uint8_t)v->l->turn,
+		.level = v->l->vcpu[v->l->turn].level, .at = at.v, .watch = &hit};
+	if (engine_watch_device(v->l->engine, at, len, write, &hit))
+		l0_tell(v->l, &ev);
+}
+
+unsigned live_watch_add(void *ctx, const struct backend_watch *w)
+{
+	struct live *v = ctx;
+	if (w->physical) {
+		v->l->machine->phys.device = on_device;
+		v->l->machine->phys.device_ctx = v;
+	}
+	return engine_watch_add(v->l->engine, &(struct engine_watch){gva(w->address), w->len, w->read,
+		w->write, w->physical});
 }
 
 void live_watch_del(void *ctx, unsigned id)

@@ -63,8 +63,10 @@ struct intro {
 	unsigned stop_kinds; /* bit per stop_kind of enabled stops */
 	struct watch_bind {
 		unsigned stop, id;
+		uint64_t from, at; /* L2-physical: this address of its leads to that host-physical one */
 	} *watch; /* owned: which backend watch serves which stop */
 	unsigned watches;
+	unsigned followed; /* enabled watchpoints on L2-physical memory */
 
 	struct subscription *sub; /* owned */
 	unsigned subs, next_sub, iterating;
@@ -108,6 +110,17 @@ void intro_update_wants(struct intro *s);
 bool stop_hits(struct intro *s, struct stop *st, struct place at, const struct exit_record *r,
 	const struct event *ev);
 void stop_fired(struct intro *s, struct stop *st, struct place at, uint64_t exit);
+
+/* watches.c: watchpoints as the backend's watches. */
+bool watch_acceptable(const struct stop *st, struct err *e);
+void watch_plant(struct intro *s, struct stop *st);
+void watch_uproot(struct intro *s, const struct stop *st);
+/* L2-physical watchpoints go where EPT12 leads. */
+void watches_follow(struct intro *s);
+/* An entry of EPT12 is about to change. */
+void watches_hear(struct intro *s, const struct event *ev);
+/* What a hit touched, in the stop's own space. */
+uint64_t watch_touched(const struct intro *s, const struct stop *st, const struct backend_ran *ran);
 
 /* events.c */
 void events_init(struct intro *s);

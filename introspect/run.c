@@ -35,6 +35,7 @@ void run_begin(struct intro *s)
 {
 	s->running = true;
 	s->pause = s->have_stop = false;
+	watches_follow(s);
 	/* the instruction at which each vCPU stands is not a hit again */
 	if (s->ops->step_over_mark)
 		s->ops->step_over_mark(s->ctx, s->last.at.vcpu);
@@ -201,24 +202,39 @@ static void hit_mark(struct intro *s, const struct backend_ran *ran)
 
 #define HITS_MAX 64 /* stops on one range */
 
+static bool has(const unsigned *id, unsigned n, unsigned one)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (id[i] == one)
+			return true;
+	return false;
+}
+
 static void hit_watch(struct intro *s, const struct backend_ran *ran)
 {
 	struct place at = place_of(s, ran->vcpu);
 	bool had = s->have_stop;
 	unsigned id[HITS_MAX], n = 0; /* first, since firing one may change the list */
-	for (unsigned i = 0; i < s->watches && n < HITS_MAX; i++)
-		if (s->watch[i].id == ran->watch)
-			id[n++] = s->watch[i].stop;
+	for (unsigned k = 0; k < ran->watches; k++)
+		for (unsigned i = 0; i < s->watches && n < HITS_MAX; i++)
+			if (s->watch[i].id == ran->watch[k] && !has(id, n, s->watch[i].stop))
+				id[n++] = s->watch[i].stop;
 	for (unsigned i = 0; i < n; i++) {
 		struct stop *st = intro_stop(s, id[i]);
 		if (st && stop_hits(s, st, at, NULL, NULL))
 			fire(s, id[i], (struct event){.kind = st->silent ? EVENT_MEMORY : EVENT_WATCH,
-				.at = at, .position = intro_position(s), .address = ran->address,
-				.size = ran->size, .write = ran->write, .value = id[i]});
+				.at = at, .position = intro_position(s),
+				.address = watch_touched(s, st, ran), .size = ran->size,
+				.write = ran->write, .value = id[i]});
 	}
-	if (!had && s->have_stop) {
-		s->pending.watch_address = ran->address;
-		s->pending.watch_access = ran->write ? WATCH_WRITE : WATCH_READ;
+	struct stop_event *ev = &s->pending;
+	const struct stop *st = !had && s->have_stop ? intro_stop(s, ev->stop) : NULL;
+	if (st) {
+		ev->watch_address = watch_touched(s, st, ran);
+		ev->watch_space = st->space;
+		ev->watch_level = st->level;
+		ev->watch_access = ran->write ? WATCH_WRITE : WATCH_READ;
+		ev->watch_device = ran->device;
 	}
 }
 
@@ -350,6 +366,7 @@ enum run_result intro_run_slice(struct intro *s, uint64_t budget, uint64_t *wake
 		if (!executed && turns % 64 == 63 && host_now() - start > 20000000)
 			break;
 	}
+	watches_follow(s);
 	tell_levels(s);
 	symbols_meet(s);
 	stats_update(s);

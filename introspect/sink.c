@@ -112,6 +112,8 @@ void intro_update_wants(struct intro *s)
 			wants |= needs[i].want;
 	if (s->plan.kind == PLAN_STEP || s->plan.kind == PLAN_EXPR || s->until)
 		wants |= WANT_TRANSITIONS;
+	if (s->followed)
+		wants |= WANT_EPT_CHANGE & s->ops->supports;
 	if (s->ops->want)
 		s->ops->want(s->ctx, wants);
 }
@@ -293,6 +295,7 @@ static bool on_event(void *ctx, const struct event *ev)
 {
 	struct intro *s = ctx;
 	intro_emit(s, ev);
+	watches_hear(s, ev);
 	for (unsigned i = 0; i < s->stop_index.other.n; i++) {
 		struct stop *st = s->stop_index.other.stop[i];
 		if (event_matches(st, ev) && stop_hits(s, st, ev->at, ev->exit, ev))

@@ -71,10 +71,7 @@ static void plant(struct intro *s, struct stop *st)
 	if (st->kind == STOP_BREAK && !others_at(s, st)) {
 		s->ops->mark(s->ctx, st->address, true);
 	} else if (st->kind == STOP_WATCH) {
-		unsigned id = s->ops->watch_add(s->ctx, st->address, st->len,
-			st->access & WATCH_READ, st->access & WATCH_WRITE);
-		s->watch = xresize(s->watch, (s->watches + 1) * sizeof *s->watch);
-		s->watch[s->watches++] = (struct watch_bind){st->id, id};
+		watch_plant(s, st);
 	}
 }
 
@@ -83,12 +80,7 @@ static void uproot(struct intro *s, struct stop *st)
 	if (st->kind == STOP_BREAK && !others_at(s, st)) {
 		s->ops->mark(s->ctx, st->address, false);
 	} else if (st->kind == STOP_WATCH) {
-		for (unsigned i = 0; i < s->watches; i++) {
-			if (s->watch[i].stop != st->id)
-				continue;
-			s->ops->watch_del(s->ctx, s->watch[i].id);
-			s->watch[i--] = s->watch[--s->watches];
-		}
+		watch_uproot(s, st);
 	}
 }
 
@@ -112,15 +104,13 @@ static bool acceptable(struct intro *s, const struct stop *st, struct err *e)
 		return err_set(e, ERR_GENERAL, "there are %u stops already, which is the most", s->stops);
 	if ((st->kind == STOP_BREAK && !s->ops->mark) || (st->kind == STOP_WATCH && !s->ops->watch_add))
 		return intro_cannot(s, "stop at addresses", e);
-	if ((st->kind == STOP_BREAK || st->kind == STOP_WATCH) && st->space != SPACE_VIRTUAL)
-		return err_set(e, ERR_GENERAL, "breakpoints and watchpoints take virtual addresses: "
-			"l1:ADDRESS or l2:ADDRESS");
+	if (st->kind == STOP_BREAK && st->space != SPACE_VIRTUAL)
+		return err_set(e, ERR_GENERAL, "breakpoints take virtual addresses: l1:ADDRESS or "
+			"l2:ADDRESS; watch takes l1p: and l2p: too");
 	if (stop_unsupported(s, st->kind))
 		return err_set(e, ERR_GENERAL, "this machine (%s) does not report '%s'; events says what it "
 			"does", s->ops->name, stop_unsupported(s, st->kind));
-	if (st->kind == STOP_WATCH && (!st->len || st->address + st->len < st->address))
-		return err_set(e, ERR_GENERAL, "a watchpoint needs a length above 0 that ends below 2^64");
-	return true;
+	return st->kind != STOP_WATCH || watch_acceptable(st, e);
 }
 
 unsigned intro_stop_add(struct intro *s, const struct stop *st, struct err *e)
@@ -225,7 +215,8 @@ struct stop *intro_stop_at(struct intro *s, unsigned i)
 bool stop_hits(struct intro *s, struct stop *st, struct place at, const struct exit_record *r,
 	const struct event *ev)
 {
-	if (!st->enabled || (st->level && st->level != at.level) ||
+	bool everywhere = !st->level || (st->kind == STOP_WATCH && st->space == SPACE_PHYSICAL);
+	if (!st->enabled || (!everywhere && st->level != at.level) ||
 		(st->vcpu >= 0 && (unsigned)st->vcpu != at.vcpu))
 		return false;
 	if (st->condition) {

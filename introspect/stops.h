@@ -1,7 +1,9 @@
 /* Stops: breakpoints, watchpoints and catches, with one owner each.
  *
  * A stop belongs to a level (and, for addresses, to that level's linear
- * addresses): L1 and L2 can have one at the same address. Guest memory is
+ * addresses): L1 and L2 can have one at the same address. A watchpoint on
+ * physical memory stops at every level: its level says whose addresses it is
+ * written in, and what an L2's lead to is followed as EPT12 changes. Guest memory is
  * never changed. A condition is an expression (introspect/expr.h) asked at
  * the place of the hit; one that faults counts as false. Hit counts are exact.
  */
@@ -14,7 +16,8 @@ struct expr;
 
 enum stop_kind {
 	STOP_BREAK,       /* before the instruction at address */
-	STOP_WATCH,       /* after an instruction that touched [address, address + len) */
+	STOP_WATCH,       /* after an instruction that touched [address, address + len); physical
+	                   * memory: of any level, by any mapping, or a device */
 	STOP_EXIT,        /* VM exit with `reason` (UINT32_MAX: any) */
 	STOP_ENTRY,       /* VM entry into the level (VMLAUNCH, VMRESUME) */
 	STOP_ENTRY_FAIL,  /* a VM entry that fails */
@@ -99,7 +102,10 @@ struct stop_event {
 	enum stop_kind kind;    /* WHY_STOP: its kind */
 	enum stop_owner owner;
 	uint32_t client;
-	uint64_t watch_address; /* STOP_WATCH: what was touched */
+	uint64_t watch_address; /* STOP_WATCH: what was touched, in the watch's space and level */
+	enum intro_space watch_space;
+	unsigned watch_level;
+	bool watch_device;      /* by a device, while `at` ran */
 	unsigned watch_access;  /* WATCH_READ or WATCH_WRITE */
 	uint64_t exit;          /* seq of the transition concerned; UINT64_MAX: none */
 	int status;             /* WHY_EXIT, WHY_POWEROFF: the exit status asked for */

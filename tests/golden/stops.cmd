@@ -22,3 +22,16 @@ catch vmwrite GUEST_RIP
 continue
 until if rbx == 0x2b0
 info stop
+delete all
+watch l2:guest_counter 4
+watch access l1p:0x1000 8
+watch l2p:0x7000 if level == 2
+watch h:0x1000
+watch l2p:0x7000 2M
+break l1p:0x1000
+stops
+continue
+delete 6
+continue
+info stop --json
+stops

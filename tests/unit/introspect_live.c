@@ -185,6 +185,77 @@ static void test_conditional_breakpoint(void **ctx)
 
 /* stepi on an exiting instruction of L2 stops at L1's HOST_RIP, and stepi on
  * VMRESUME at L2's next instruction. */
+static unsigned watch_physical(struct intro *s, unsigned level, uint64_t at, uint64_t len, unsigned access)
+{
+	struct stop st;
+	struct err e = {0};
+	stop_init(&st, STOP_WATCH, level);
+	st.space = SPACE_PHYSICAL;
+	st.address = at;
+	st.len = len;
+	st.access = access;
+	unsigned id = intro_stop_add(s, &st, &e);
+	if (!id)
+		fail_msg("%s", e.msg);
+	return id;
+}
+
+/* L1's store and L2's load of one word, by two mappings; the watches on it are
+ * all counted. */
+static void test_watch_physical(void **ctx)
+{
+	struct run r;
+	(void)ctx;
+	start(&r, "storm", NULL);
+	unsigned both = watch_physical(r.s, 1, 0x2000500, 4, WATCH_READ | WATCH_WRITE);
+	unsigned byte = watch_physical(r.s, 1, 0x2000502, 1, WATCH_WRITE);
+	const struct stop_event *ev = go(r.s);
+	assert_int_equal(ev->why, WHY_STOP);
+	assert_int_equal(ev->stop, both);
+	assert_int_equal(ev->at.level, 1);
+	assert_int_equal(ev->watch_address, 0x2000500);
+	assert_int_equal(ev->watch_space, SPACE_PHYSICAL);
+	assert_int_equal(ev->watch_access, WATCH_WRITE);
+	assert_false(ev->watch_device);
+	assert_int_equal(intro_stop(r.s, byte)->hits, 1);
+	ev = go(r.s);
+	assert_int_equal(ev->stop, both);
+	assert_int_equal(ev->at.level, 2);
+	assert_int_equal(ev->watch_access, WATCH_READ);
+	assert_int_equal(intro_stop(r.s, both)->hits, 2);
+	assert_int_equal(intro_stop(r.s, byte)->hits, 1);
+	assert_int_equal(go(r.s)->why, WHY_EXIT);
+	end(&r);
+}
+
+/* L2 touches 256 pages in turn; L1 maps each when it is touched and takes the
+ * last one away. The watch goes where EPT12 leads. */
+static void test_watch_follows_ept12(void **ctx)
+{
+	struct run r;
+	(void)ctx;
+	start(&r, "ept", NULL);
+	unsigned entry = catch(r.s, STOP_ENTRY, UINT32_MAX);
+	assert_int_equal(go(r.s)->at.level, 2);
+	intro_stop_del(r.s, entry);
+	unsigned write = watch_physical(r.s, 2, 0x205000, 4, WATCH_WRITE);
+	unsigned read = watch_physical(r.s, 2, 0x204fff, 0x1002, WATCH_READ);
+	for (;;) {
+		const struct stop_event *ev = go(r.s);
+		if (ev->why != WHY_STOP)
+			break;
+		assert_int_equal(ev->at.level, 2);
+		assert_int_equal(ev->watch_level, 2);
+		assert_int_equal(ev->watch_space, SPACE_PHYSICAL);
+		assert_true(ev->watch_address == 0x205000 ||
+			(ev->stop == read && ev->watch_address == 0x206000));
+	}
+	/* a thousand rounds: 5, 261, 517, 773; and for its end the page behind it */
+	assert_int_equal(intro_stop(r.s, write)->hits, 4);
+	assert_int_equal(intro_stop(r.s, read)->hits, 8);
+	end(&r);
+}
+
 static void test_steps_through_the_boundary(void **ctx)
 {
 	struct run r;
@@ -472,6 +543,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_levels_and_registers),
 		cmocka_unit_test(test_exits), cmocka_unit_test(test_breakpoint_in_l2_only),
 		cmocka_unit_test(test_conditional_breakpoint),
+		cmocka_unit_test(test_watch_physical), cmocka_unit_test(test_watch_follows_ept12),
 		cmocka_unit_test(test_steps_through_the_boundary),
 		cmocka_unit_test(test_autopsy_names_the_planted_errors),
 		cmocka_unit_test(test_walks_agree_with_memory),
