@@ -1,68 +1,9 @@
-/* Lua states: the sandbox, its limits, loading, calls. */
+/* Lua states: the sandbox, loading, the prompt. */
 #include "plugins/lua_host.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* --- limits ---------------------------------------------------------------------- */
-
-static void *allocate(void *ud, void *old, size_t old_size, size_t size)
-{
-	struct lua_host *lh = ud;
-	if (!old)
-		old_size = 0; /* then it is a type */
-	if (!size) {
-		lh->memory -= old_size;
-		free(old);
-		return NULL;
-	}
-	if (size > old_size && lh->memory - old_size + size > lh->memory_max)
-		return NULL;
-	void *p = realloc(old, size);
-	if (p)
-		lh->memory = lh->memory - old_size + size;
-	return p;
-}
-
-/* Once the budget is used up every instruction fails, so that a pcall around
- * the loop ends too. */
-static void tick(lua_State *L, lua_Debug *ar)
-{
-	struct lua_host *lh = *(struct lua_host **)lua_getextraspace(L);
-	(void)ar;
-	if (!lh->over) {
-		lh->instructions += LUA_TICK;
-		if (lh->instructions < lh->instructions_max)
-			return;
-		lh->over = true;
-	}
-	lua_sethook(L, tick, LUA_MASKCOUNT, 1);
-	luaL_where(L, 0); /* the line that runs */
-	lua_pushfstring(L, "more than %I instructions in one callback", (LUAI_UACINT)lh->instructions_max);
-	lua_concat(L, 2);
-	lua_error(L);
-}
-
-bool lua_host_call(struct lua_host *lh, int args, int results)
-{
-	lua_State *L = lh->now;
-	if (!lh->depth) {
-		lh->instructions = 0;
-		lh->over = false;
-	}
-	lh->depth++;
-	bool ok = lua_pcall(L, args, results, 0) == LUA_OK;
-	lh->depth--;
-	lh->now = L;
-	if (!lh->depth && lh->over)
-		lua_sethook(L, tick, LUA_MASKCOUNT, LUA_TICK);
-	if (!ok && !lua_isstring(L, -1)) {
-		lua_pop(L, 1);
-		lua_pushstring(L, "the error is no text");
-	}
-	return ok;
-}
 
 bool lua_host_callback(struct lua_host *lh, int args, int results)
 {
@@ -86,6 +27,14 @@ int lua_host_nil(struct lua_host *lh)
 int lua_host_raise(struct lua_host *lh)
 {
 	return luaL_error(lh->now, "%s", lh->h->error(lh->p));
+}
+
+void lua_host_push(struct lua_host *lh, const char *text, size_t len)
+{
+	bool guarded = lh->guarded;
+	lh->guarded = false;
+	lua_pushlstring(lh->now, text, len);
+	lh->guarded = guarded;
 }
 
 void lua_push_u64(lua_State *L, uint64_t v)
@@ -152,7 +101,9 @@ static int print(lua_State *L)
 		luaL_addvalue(&b);
 	}
 	luaL_pushresult(&b);
-	const char *text = lua_tostring(L, -1);
+	size_t len;
+	const char *text = lua_tolstring(L, -1, &len);
+	lua_host_charge(L, 16 + len / 16);
 	if (lh->capture)
 		buf_fmt(lh->capture, "%s\n", text);
 	else if (lh->out)
@@ -193,6 +144,8 @@ static void open_libraries(lua_State *L, bool unsafe)
 		}
 		close_doors(L);
 	}
+	lua_open_string(L);
+	lua_open_table(L);
 	lua_pushcfunction(L, print);
 	lua_setglobal(L, "print");
 }
@@ -254,6 +207,27 @@ static bool failed(struct lua_host *lh, struct err *e)
 	return false;
 }
 
+/* Reading a program is work of the script's, too. */
+struct chunk {
+	const char *text, *name;
+	size_t len;
+};
+
+static int read_chunk(lua_State *L)
+{
+	const struct chunk *c = lua_touserdata(L, 1);
+	return luaL_loadbufferx(L, c->text, c->len, c->name, "t") == LUA_OK ? 1 : lua_error(L);
+}
+
+/* The function on top, or the message. */
+static bool load_chunk(struct lua_host *lh, const char *text, size_t len, const char *name)
+{
+	struct chunk c = {text ? text : "", name, len};
+	lua_pushcfunction(lh->now, read_chunk);
+	lua_pushlightuserdata(lh->now, &c);
+	return lua_host_call(lh, 1, 1);
+}
+
 static bool run_file(struct lua_host *lh, const char *path, struct err *e)
 {
 	struct buf text = {0}, chunk = {0};
@@ -261,8 +235,7 @@ static bool run_file(struct lua_host *lh, const char *path, struct err *e)
 	bool ok = read_source(path, &text, e);
 	buf_fmt(&chunk, "@%s", slash ? slash + 1 : path);
 	if (ok)
-		ok = (luaL_loadbufferx(lh->L, text.data ? text.data : "", text.len, chunk.data, "t") == LUA_OK &&
-			     lua_host_call(lh, 0, 0)) ||
+		ok = (load_chunk(lh, text.data, text.len, chunk.data) && lua_host_call(lh, 0, 0)) ||
 		     failed(lh, e);
 	buf_done(&text);
 	buf_done(&chunk);
@@ -283,12 +256,11 @@ bool lua_plugin_load(struct nestscope_plugin *p, const char *path, struct err *e
 	lh->p = p;
 	lh->h = &plugin_host;
 	lh->memory_max = (size_t)limit(p, "memory", LUA_MEMORY >> 20) << 20;
-	lh->instructions_max = limit(p, "instructions", LUA_INSTRUCTIONS);
-	lh->L = lh->now = lua_newstate(allocate, lh);
+	lh->work_max = limit(p, "instructions", LUA_INSTRUCTIONS);
+	lh->seconds_max = limit(p, "seconds", LUA_SECONDS);
+	lh->L = lh->now = lua_host_state(lh);
 	if (!lh->L)
 		return err_set(e, ERR_GENERAL, "no memory for a Lua state");
-	*(struct lua_host **)lua_getextraspace(lh->L) = lh;
-	lua_sethook(lh->L, tick, LUA_MASKCOUNT, LUA_TICK);
 	lua_pushcfunction(lh->L, open_all);
 	if (!lua_host_call(lh, 0, 0))
 		return failed(lh, e);
@@ -312,16 +284,16 @@ size_t lua_plugin_memory(const struct nestscope_plugin *p)
 
 /* --- the prompt --------------------------------------------------------------------- */
 
-static bool compile_line(lua_State *L, const char *line)
+static bool compile_line(struct lua_host *lh, const char *line)
 {
 	struct buf b = {0};
 	buf_fmt(&b, "return %s", line);
-	bool ok = luaL_loadbufferx(L, b.data, b.len, "=line", "t") == LUA_OK;
+	bool ok = load_chunk(lh, b.data, b.len, "=line");
 	buf_done(&b);
 	if (ok)
 		return true;
-	lua_pop(L, 1);
-	return luaL_loadbufferx(L, line, strlen(line), "=line", "t") == LUA_OK;
+	lua_pop(lh->now, 1);
+	return load_chunk(lh, line, strlen(line), "=line");
 }
 
 static int to_text(lua_State *L)
@@ -339,7 +311,7 @@ bool lua_plugin_line(struct nestscope_plugin *p, const char *line, struct buf *o
 	if (!plugin_enter(p, NULL, &before))
 		return err_set(e, ERR_GENERAL, "lua is busy");
 	lh->capture = out;
-	bool ok = compile_line(L, line) && lua_host_call(lh, 0, LUA_MULTRET);
+	bool ok = compile_line(lh, line) && lua_host_call(lh, 0, LUA_MULTRET);
 	for (int i = top + 1, end = lua_gettop(L); ok && i <= end; i++) {
 		lua_pushcfunction(L, to_text);
 		lua_pushvalue(L, i);

@@ -333,21 +333,24 @@ int api_command_line(lua_State *L)
 	int json = lua_toboolean(L, 2);
 	if (!lua_checkstack(L, 4))
 		return luaL_error(L, "the stack is full");
+	uint64_t clock = lh->h->clock(lh->p);
 	int ok = lh->h->command(lh->p, line, json, take_text, &out);
 	lh->now = L;
+	if (lh->h->clock(lh->p) != clock)
+		lh->budget.timed = false; /* the machine's time is not the script's */
 	if (!ok) {
 		buf_done(&out);
 		return lua_host_nil(lh);
 	}
-	/* bounded by the state's memory limit, and freed before it may raise */
 	size_t len = out.len;
-	if (len > lh->memory_max / 2)
-		len = lh->memory_max / 2;
-	char *to = lua_newuserdatauv(L, len + 1, 0);
-	if (len)
-		memcpy(to, out.data, len);
+	if (len > LUA_STRING) {
+		buf_done(&out);
+		lua_pushnil(L);
+		lua_pushfstring(L, "the answer has %I bytes, a string at most %d", (LUAI_UACINT)len, LUA_STRING);
+		return 2;
+	}
+	lua_host_push(lh, len ? out.data : "", len);
 	buf_done(&out);
-	lua_pushlstring(L, to, len);
 	return 1;
 }
 

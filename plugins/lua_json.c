@@ -9,13 +9,19 @@
 #define JSON_DEPTH 64
 #define JSON_VALUES 1000000u /* of one text */
 
-static json_t *from_lua(lua_State *L, int depth, unsigned *left);
+/* What a text may still have; without it, the rest is null. */
+struct room {
+	unsigned values;
+	size_t bytes;
+};
 
-static json_t *array(lua_State *L, int depth, unsigned *left)
+static json_t *from_lua(lua_State *L, int depth, struct room *left);
+
+static json_t *array(lua_State *L, int depth, struct room *left)
 {
 	json_t *a = json_array();
 	lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
-	for (lua_Integer i = 1; i <= n && *left; i++) {
+	for (lua_Integer i = 1; i <= n && left->values; i++) {
 		lua_rawgeti(L, -1, i);
 		json_array_append_new(a, from_lua(L, depth, left));
 		lua_pop(L, 1);
@@ -23,7 +29,7 @@ static json_t *array(lua_State *L, int depth, unsigned *left)
 	return a;
 }
 
-static json_t *object(lua_State *L, int depth, unsigned *left)
+static json_t *object(lua_State *L, int depth, struct room *left)
 {
 	json_t *o = json_object();
 	lua_pushnil(L);
@@ -43,12 +49,12 @@ static json_t *object(lua_State *L, int depth, unsigned *left)
 }
 
 /* Never raises: what has no JSON is null. */
-static json_t *from_lua(lua_State *L, int depth, unsigned *left)
+static json_t *from_lua(lua_State *L, int depth, struct room *left)
 {
 	json_t *v;
-	if (depth >= JSON_DEPTH || !*left || !lua_checkstack(L, 4))
+	if (depth >= JSON_DEPTH || !left->values || !lua_checkstack(L, 4))
 		return json_null();
-	--*left;
+	left->values--;
 	switch (lua_type(L, -1)) {
 	case LUA_TBOOLEAN:
 		return json_boolean(lua_toboolean(L, -1));
@@ -56,6 +62,11 @@ static json_t *from_lua(lua_State *L, int depth, unsigned *left)
 		v = lua_isinteger(L, -1) ? json_integer(lua_tointeger(L, -1)) : json_real(lua_tonumber(L, -1));
 		return v ? v : json_null();
 	case LUA_TSTRING:
+		if (lua_rawlen(L, -1) > left->bytes) {
+			left->values = 0;
+			return json_null();
+		}
+		left->bytes -= lua_rawlen(L, -1);
 		v = json_string(lua_tostring(L, -1));
 		return v ? v : json_null(); /* not UTF-8 */
 	case LUA_TTABLE:
@@ -71,24 +82,22 @@ static json_t *from_lua(lua_State *L, int depth, unsigned *left)
 
 int api_json(lua_State *L)
 {
-	lua_host_of(L);
+	struct lua_host *lh = lua_host_of(L);
 	luaL_checkany(L, 1);
 	lua_settop(L, 1);
-	unsigned left = JSON_VALUES;
+	struct room left = {JSON_VALUES, LUA_STRING};
 	json_t *v = from_lua(L, 0, &left);
 	lua_settop(L, 1);
 	char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
 	json_decref(v);
 	if (!text)
 		return luaL_error(L, "the value has no JSON form");
-	/* lua_pushstring may raise: hand it over through a buffer that Lua owns */
 	size_t n = strlen(text);
-	struct lua_host *lh = lua_host_of(L);
-	if (n > lh->memory_max / 4) {
+	if (n > LUA_STRING) {
 		free(text);
 		return luaL_error(L, "the JSON text is too long");
 	}
-	lua_pushstring(L, text);
+	lua_host_push(lh, text, n);
 	free(text);
 	return 1;
 }

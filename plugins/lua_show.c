@@ -16,7 +16,7 @@ static int run(struct nestscope_plugin *p, void *ctx, const char *rest, struct n
 		return 1;
 	lh->out = out;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, (lua_Integer)(intptr_t)ctx);
-	lua_pushstring(L, rest);
+	lua_host_push(lh, rest, strlen(rest));
 	bool ok = lua_host_call(lh, 1, 1);
 	if (!ok)
 		lh->h->fail(p, lua_tostring(L, -1));
@@ -57,6 +57,7 @@ struct table {
 	unsigned n;
 	bool hex[COLUMNS_MAX];
 	int rows;           /* where they are on the stack */
+	size_t room;        /* bytes of text that it may still show */
 };
 
 /* "name,>count,#rip": '#' first shows numbers in hexadecimal. */
@@ -90,7 +91,9 @@ static void cell(struct table *t, struct nestscope_output *out, unsigned column)
 		snprintf(number, sizeof number, "%.2f", lua_tonumber(L, -1));
 		h->out_str(out, number);
 	} else {
-		h->out_str(out, lua_isstring(L, -1) ? lua_tostring(L, -1) : NULL);
+		size_t len = lua_isstring(L, -1) ? lua_rawlen(L, -1) : 0;
+		h->out_str(out, lua_isstring(L, -1) && len <= t->room ? lua_tostring(L, -1) : NULL);
+		t->room -= len <= t->room ? len : 0;
 	}
 }
 
@@ -117,7 +120,7 @@ static void fill(void *ctx, struct nestscope_output *out)
 int api_table(lua_State *L)
 {
 	struct lua_host *lh = lua_host_of(L);
-	struct table t = {.lh = lh, .name = luaL_checkstring(L, 1), .rows = 3};
+	struct table t = {.lh = lh, .name = luaL_checkstring(L, 1), .rows = 3, .room = LUA_STRING};
 	read_columns(L, &t, luaL_checkstring(L, 2));
 	luaL_checktype(L, 3, LUA_TTABLE);
 	luaL_checkstack(L, 8, "table");
@@ -163,7 +166,7 @@ static int key(struct nestscope_plugin *p, void *ctx, uint32_t code)
 	lua_rawgeti(L, LUA_REGISTRYINDEX, refs->key);
 	if (code < 128)
 		snprintf(text, sizeof text, "%c", (int)code);
-	lua_pushstring(L, text);
+	lua_host_push(lh, text, strlen(text));
 	lua_pushinteger(L, code);
 	if (!lua_host_callback(lh, 2, 1))
 		return 1;
@@ -244,6 +247,7 @@ int method_file_write(lua_State *L)
 	const char *text = luaL_checklstring(L, 2, &len);
 	if (!*f)
 		return luaL_error(L, "the file is closed");
+	lua_host_charge(L, 16 + len / 64);
 	if (!lh->h->put(*f, text, len))
 		return lua_host_raise(lh);
 	lua_settop(L, 1);

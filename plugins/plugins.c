@@ -179,7 +179,7 @@ void plugin_disable(struct nestscope_plugin *p, const char *why)
 	p->disabled = true;
 	snprintf(p->why, sizeof p->why, "%s", why);
 	hooks_drop(p);
-	buf_fmt(&line, "plugin %s is disabled: %s", p->name, why);
+	buf_fmt(&line, "plugin %s is disabled: %s", p->name, p->why);
 	log_say(intro_log(p->ps->s), LOG_INFO, "plugin", "%s", line.data);
 	say(p->ps, line.data);
 	buf_done(&line);
