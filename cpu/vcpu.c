@@ -230,12 +230,15 @@ static void nonroot_state(struct cpu_nonroot *n, struct state *s)
 	state_u64(s, &n->cr4_shadow);
 	state_u64(s, &n->tsc_offset);
 	state_u64(s, &n->tsc_multiplier);
-	state_bool(s, &n->ept);
-	state_u64(s, &n->eptp);
-	state_bool(s, &n->mbec);
-	state_bool(s, &n->pml);
-	state_bool(s, &n->unrestricted);
-	state_u16(s, &n->vpid);
+	/* how the hypervisor maps memory is nothing that the guest can tell */
+	if (state_bookkeeping(s)) {
+		state_bool(s, &n->ept);
+		state_u64(s, &n->eptp);
+		state_bool(s, &n->mbec);
+		state_bool(s, &n->pml);
+		state_bool(s, &n->unrestricted);
+		state_u16(s, &n->vpid);
+	}
 	state_u64(s, &n->apic_access.v);
 	state_u8(s, &n->nmi_mask_by_virtual);
 }
@@ -292,8 +295,10 @@ void vcpu_state(struct vcpu *c, struct state *s)
 	fp_state(c, s);
 	flags_state(c, s);
 	nonroot_state(&c->nonroot, s);
-	fault_state(&c->fault, s);
-	fault_state(&c->vectoring, s);
+	if (state_bookkeeping(s)) { /* what the last event left; the next one sets them anew */
+		fault_state(&c->fault, s);
+		fault_state(&c->vectoring, s);
+	}
 	state_bool(s, &c->delivering);
 	state_u64(s, &c->retired);
 	if (state_mode(s) == STATE_LOAD && state_ok(s)) {

@@ -212,6 +212,13 @@ static void shadow_info(const struct live *v, struct buf *out)
 	}
 	buf_fmt(out, "VMREADs served: %llu\nVMWRITEs served: %llu\n", (unsigned long long)reads,
 		(unsigned long long)writes);
+	if (!v->n->dirty.bits)
+		return;
+	uint64_t pages = v->n->dirty.count;
+	for (unsigned i = 0; i < v->l->vcpus; i++)
+		pages += dirty_waiting(
+			&v->n->dirty, &v->l->machine->phys, &v->n->vcpu[i].vmcs01);
+	buf_fmt(out, "pages written: %llu\n", (unsigned long long)pages);
 }
 
 void live_cpu_info(void *ctx, struct buf *out)

@@ -113,6 +113,10 @@ static bool handle_l2(struct nested_vcpu *nv, struct vmx_exit *x)
 		return nested_l2_vmfunc(nv, x);
 	case RULE_MSR:
 		return nested_l2_msr(nv, x);
+	case RULE_NEVER:
+		if ((x->reason & 0xffff) == EXIT_REASON_PML_FULL)
+			return nested_l2_pml_full(nv, x);
+		/* fall through */
 	default:
 		log_once(nv->n->l->log, LOG_ERROR, "l0", x->reason,
 			"L2 left by %s, which neither L1 nor L0 asked for",
@@ -145,6 +149,8 @@ static void exit_l2(struct nested_vcpu *nv)
 	enum shadow_exit shadow;
 
 	nested_timer_save(nv);
+	if (nv->vmcs02.v[VMCS_PML_ADDRESS])
+		dirty_drain(&nv->n->dirty, &nv->n->l->machine->phys, &nv->vmcs02);
 	if (verdict == L0_VERDICT_SWALLOW) {
 		record_tool(nv, &x, 2, nv->c->rip);
 		nested_l2_complete(nv, &x);

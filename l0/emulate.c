@@ -18,6 +18,19 @@ void nested_retire(struct nested_vcpu *nv)
 	clock_set(nv->c->clock, nv->c->clock->now + 1);
 }
 
+void nested_redelivered(struct nested_vcpu *nv, const struct vmx_exit *x)
+{
+	unsigned type = (x->idt_info & INTR_TYPE) >> INTR_TYPE_SHIFT;
+	const struct vmx_cpu *v = vmx_of(nv->c);
+
+	if (!(x->idt_info & INTR_VALID) ||
+		(type != TYPE_SWINT && type != TYPE_SWEXC && type != TYPE_PRIV_SWEXC))
+		return;
+	/* met another exit on its way, or only the trap flag of the hypervisor behind it */
+	if (!v->exiting || v->exit.reason == EXIT_REASON_MONITOR_TRAP_FLAG)
+		nested_retire(nv);
+}
+
 void nested_completed(struct nested_vcpu *nv, unsigned insn_len)
 {
 	struct vcpu *c = nv->c;
@@ -255,6 +268,20 @@ void nested_abort(struct nested_vcpu *nv, enum vmx_abort indicator)
 		phys_write(&nv->n->l->machine->phys, hpa(nv->cur->at + 4), &v, sizeof(v));
 	}
 	shut_down(nv);
+}
+
+/* L0's own log of what L1 writes is full. */
+enum cpu_step l1_pml_full(struct nested_vcpu *nv, const struct vmx_exit *first)
+{
+	const struct vmx_exit x = *first;
+
+	if (!nv->n->opt->use[L0_USE_PML])
+		return l1_unexpected(nv, first);
+	record_l1_handled(nv, &x, nv->c->rip);
+	vmx_exit_complete(nv->c);
+	dirty_drain(&nv->n->dirty, &nv->n->l->machine->phys, &nv->vmcs01);
+	vmcs01_again(nv, &x);
+	return CPU_EXIT;
 }
 
 /* VMCS01 did not ask for it: the processor does it itself, and the log says so. */

@@ -33,8 +33,8 @@ struct ept_leaf ept01_leaf(const struct phys *phys, uint64_t at)
 	return l;
 }
 
-bool ept01_build(
-	struct ept_table *t, struct private_mem *m, const struct phys *phys, unsigned phys_bits)
+bool ept01_build(struct ept_table *t, struct private_mem *m, const struct phys *phys,
+	unsigned phys_bits, bool small)
 {
 	struct ept_alloc alloc = private_ept_alloc(m);
 	struct ept_leaf leaf;
@@ -43,6 +43,9 @@ bool ept01_build(
 		return false;
 	for (uint64_t at = 0; at < BIT(phys_bits); at += BIT(leaf.shift)) {
 		leaf = ept01_leaf(phys, at);
+		if (small && leaf.memtype == MEMTYPE_WB)
+			leaf = (struct ept_leaf){.pa = at, .shift = PAGE_SHIFT, .rights = leaf.rights,
+				.memtype = leaf.memtype, .ve_suppress = leaf.ve_suppress};
 		if (!ept_map_leaf(t, at, &leaf))
 			return false;
 	}

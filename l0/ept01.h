@@ -9,10 +9,10 @@
 
 #include "l0/private.h"
 
-/* Builds the tables for `phys_bits` of L1-physical space; false when L0's
- * memory does not suffice. */
-bool ept01_build(
-	struct ept_table *t, struct private_mem *m, const struct phys *phys, unsigned phys_bits);
+/* Builds the tables for `phys_bits` of L1-physical space, `small`: memory by pages of
+ * 4 KiB. False when L0's memory does not suffice. */
+bool ept01_build(struct ept_table *t, struct private_mem *m, const struct phys *phys,
+	unsigned phys_bits, bool small);
 
 /* The leaf that EPT01 has for an address. */
 struct ept_leaf ept01_leaf(const struct phys *phys, uint64_t at);

@@ -36,12 +36,15 @@ static bool init_memory(struct nested *n, struct err *e)
 
 	if (!private_init(&n->mem, phys, PRIVATE_BYTES, e))
 		return false;
-	if (!ept01_build(&n->ept01, &n->mem, phys, n->l->model.phys_bits) ||
+	bool pml = n->opt->use[L0_USE_PML];
+	if (!ept01_build(&n->ept01, &n->mem, phys, n->l->model.phys_bits, pml) ||
 		!ept02_init(&n->ept02, &n->mem, phys, n->l->model.phys_bits))
 		return err_set(e, ERR_GENERAL, "L0 has too little memory for its EPT tables");
 	if (n->opt->mmu == L0_MMU_SHADOW_ON_SHADOW)
 		shadow_new(n);
-	n->eptp01 = ept_table_eptp(&n->ept01, false);
+	n->eptp01 = ept_table_eptp(&n->ept01, pml);
+	if (pml)
+		dirty_init(&n->dirty, phys);
 	n->ept02.exec_only = n->l1.cap[CAP_EPT_EXEC_ONLY];
 	n->ept02.page1g = n->l1.cap[CAP_EPT_1G];
 	n->ept02.flush = flush;
@@ -98,6 +101,7 @@ void nested_free(struct nested *n)
 		vmx_detach(n->l->vcpu[i].cpu);
 	}
 	shadow_done(&n->shadow);
+	dirty_done(&n->dirty);
 	private_done(&n->mem);
 	free(n->vmcs12);
 	free(n->vcpu);

@@ -17,6 +17,7 @@
 #ifndef L0_NESTED_H
 #define L0_NESTED_H
 
+#include "l0/dirty.h"
 #include "l0/ept01.h"
 #include "l0/ept02.h"
 #include "l0/l0.h"
@@ -95,6 +96,7 @@ struct nested_vcpu {
 	struct vmcs *shadow12;       /* owned: L1's shadow VMCS for L2 while L2 runs; NULL */
 	uint64_t msr_bitmap01;       /* private pages */
 	uint64_t msr_bitmap02, vmread_bitmap, vmwrite_bitmap;
+	uint64_t pml02;              /* L2's log on EPT01; 0: none */
 	bool merged;                 /* vmcs02 follows from cur, apart from what is dirty */
 	uint64_t eptp12;             /* in use by VMCS02; 0 without EPT12 */
 	uint64_t cause;              /* ring number of the L2 exit that L1 handles; RING_NONE */
@@ -114,6 +116,7 @@ struct nested {
 	struct ept_table ept01;
 	uint64_t eptp01;
 	struct ept02 ept02;
+	struct dirty dirty;          /* use.pml */
 	struct shadow_mmu shadow;    /* mmu=shadow-on-shadow */
 	uint64_t stamp;
 	uint8_t taken[VMCS_FIELDS];  /* fields that a reflection copies from VMCS02 */
@@ -162,6 +165,11 @@ void vmcs01_enter(struct nested_vcpu *nv);
 /* The same, delivering an exception to L1 first. */
 void vmcs01_inject(struct nested_vcpu *nv, const struct cpu_fault *f);
 
+/* The same after an exit in the middle of an instruction, which runs again: an event
+ * whose delivery the exit ended is delivered again, blocking by NMI that IRET had
+ * lifted comes back. */
+void vmcs01_again(struct nested_vcpu *nv, const struct vmx_exit *x);
+
 /* --- vmcs12.c */
 /* Makes the VMCS at `at` current (VMPTRLD), NESTED_NONE: none; the one before
  * is written back. */
@@ -204,6 +212,7 @@ void reflect_entry_failure(struct nested_vcpu *nv, uint32_t reason, uint64_t qua
 /* --- nested_l2.c: exits of L2 that L0 may handle itself; false: reflect. */
 bool nested_l2_memory(struct nested_vcpu *nv, struct vmx_exit *x);
 bool nested_l2_vmfunc(struct nested_vcpu *nv, struct vmx_exit *x);
+bool nested_l2_pml_full(struct nested_vcpu *nv, struct vmx_exit *x);
 /* The instruction of L2 is done: its state goes into VMCS02 again. */
 void nested_l2_complete(struct nested_vcpu *nv, const struct vmx_exit *x);
 bool nested_l2_msr(struct nested_vcpu *nv, struct vmx_exit *x);
@@ -231,9 +240,13 @@ nested_l1_fn l1_vmclear, l1_vmlaunch, l1_vmptrld, l1_vmptrst, l1_vmread, l1_vmre
 /* An instruction that L0 did for the guest is over: RIP, shadows, TF, counts. */
 void nested_completed(struct nested_vcpu *nv, unsigned insn_len);
 void nested_retire(struct nested_vcpu *nv);
+/* After an entry that delivers the event of *x again: INT n and the like count as
+ * instructions once they are delivered. */
+void nested_redelivered(struct nested_vcpu *nv, const struct vmx_exit *x);
 nested_l1_fn l1_cpuid, l1_bare, l1_x87_error, l1_cr, l1_rdmsr, l1_wrmsr, l1_init, l1_sipi, l1_triple_fault,
 	l1_task_switch, l1_unexpected;
 nested_l1_fn l1_exception, l1_invlpg, l1_invpcid; /* shadow/exits.c */
+nested_l1_fn l1_pml_full;
 /* VMX abort, SDM Vol. 3C 27.7 "VMX Aborts": the indicator into VMCS12, the vCPU
  * into shutdown. */
 void nested_abort(struct nested_vcpu *nv, enum vmx_abort indicator);

@@ -71,6 +71,23 @@ static void block_nmi_again(struct nested_vcpu *nv, const struct vmx_exit *x)
 			vmcs_get(v, VMCS_GUEST_INTERRUPTIBILITY_INFO) | BLOCKING_NMI);
 }
 
+/* L0's own log: L2 runs on EPT01. It is emptied at each exit. */
+bool nested_l2_pml_full(struct nested_vcpu *nv, struct vmx_exit *x)
+{
+	block_nmi_again(nv, x);
+	return true;
+}
+
+/* What L2 may write from here on counts as written. */
+static void note_writable(struct nested_vcpu *nv, const struct walk_result *walk)
+{
+	struct ept_leaf ept12 = ept_leaf_of(walk), ept01 = ept01_leaf(nv->n->ept02.phys, walk->pa);
+	uint64_t size = BIT(ept12.shift < ept01.shift ? ept12.shift : ept01.shift);
+
+	if (ept12.rights & WALK_W)
+		dirty_mark(&nv->n->dirty, walk->pa & ~(size - 1), size);
+}
+
 bool nested_l2_memory(struct nested_vcpu *nv, struct vmx_exit *x)
 {
 	struct walk_access access = access_of(x);
@@ -87,6 +104,8 @@ bool nested_l2_memory(struct nested_vcpu *nv, struct vmx_exit *x)
 	switch (r) {
 	case EPT02_FILLED:
 		block_nmi_again(nv, x);
+		if (nv->n->opt->use[L0_USE_PML])
+			note_writable(nv, &walk);
 		return true;
 	case EPT02_VIOLATION:
 		x->reason = EXIT_REASON_EPT_VIOLATION;

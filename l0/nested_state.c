@@ -136,6 +136,7 @@ void nested_state(struct nested *n, struct state *s)
 	if (state_bookkeeping(s)) {
 		private_state(&n->mem, s);
 		ept02_state(&n->ept02, s);
+		dirty_state(&n->dirty, s);
 		if (n->opt->mmu == L0_MMU_SHADOW_ON_SHADOW)
 			shadow_state(&n->shadow, s);
 		state_u64(s, &n->stamp);

@@ -10,7 +10,7 @@ static const struct {
 	bool value;
 	const char *why; /* no other value; NULL: free */
 } uses[] = {
-#define USE(e, key, help) {key, help, true, NULL},
+#define USE(e, key, value, help) {key, help, value, NULL},
 #define FIXED(e, key, value, help, why) {key, help, value, why},
 #include "l0/options.def"
 #undef USE

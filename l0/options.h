@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum l0_use {
-#define USE(e, key, help) L0_USE_##e,
+#define USE(e, key, value, help) L0_USE_##e,
 #define FIXED(e, key, value, help, why) L0_USE_##e,
 #include "l0/options.def"
 #undef USE

@@ -84,12 +84,17 @@ bool vmcs01_init(struct nested_vcpu *nv)
 {
 	struct private_mem *mem = &nv->n->mem;
 	struct vmcs *v = &nv->vmcs01;
+	uint64_t pml01 = 0;
 
 	nv->msr_bitmap01 = private_new(mem);
 	nv->msr_bitmap02 = private_new(mem);
 	nv->vmread_bitmap = private_new(mem);
 	nv->vmwrite_bitmap = private_new(mem);
-	if (nv->vmwrite_bitmap == PRIVATE_NONE || region(nv, v, false) == PRIVATE_NONE ||
+	if (nv->n->opt->use[L0_USE_PML]) {
+		pml01 = private_new(mem);
+		nv->pml02 = private_new(mem);
+	}
+	if (nv->vmwrite_bitmap == PRIVATE_NONE || nv->pml02 == PRIVATE_NONE || region(nv, v, false) == PRIVATE_NONE ||
 		region(nv, &nv->vmcs02, false) == PRIVATE_NONE ||
 		region(nv, &nv->shadow, true) == PRIVATE_NONE)
 		return false;
@@ -99,6 +104,8 @@ bool vmcs01_init(struct nested_vcpu *nv)
 		intercept_msr(private_host(mem, nv->msr_bitmap01), MSR_EFER);
 	fill_shadow_bitmaps(nv);
 	set_controls(nv);
+	vmcs_set(v, VMCS_PML_ADDRESS, pml01);
+	vmcs_set(v, VMCS_GUEST_PML_INDEX, DIRTY_LOG_FIRST);
 	vmcs_set(v, VMCS_MSR_BITMAP, nv->msr_bitmap01);
 	vmcs_set(v, VMCS_VMREAD_BITMAP, nv->vmread_bitmap);
 	vmcs_set(v, VMCS_VMWRITE_BITMAP, nv->vmwrite_bitmap);
@@ -170,4 +177,29 @@ void vmcs01_inject(struct nested_vcpu *nv, const struct cpu_fault *f)
 		nv->c->cr2 = f->payload;
 	vmcs_set(&nv->vmcs01, VMCS_VM_ENTRY_INTR_INFO_FIELD, info);
 	vmcs01_enter(nv);
+}
+
+/* SDM Vol. 3C 27.2.3 "Information About NMI Unblocking Due to IRET": where the bit
+ * is depends on the exit. */
+static bool unblocked_nmi(const struct vmx_exit *x)
+{
+	if (x->idt_info & INTR_VALID)
+		return false;
+	return (x->reason & 0xffff) == EXIT_REASON_EXCEPTION_NMI ? x->intr_info & INTR_NMI_UNBLOCK :
+		x->qualification & BIT(12);
+}
+
+void vmcs01_again(struct nested_vcpu *nv, const struct vmx_exit *x)
+{
+	struct vmcs *v = &nv->vmcs01;
+
+	if (x->idt_info & INTR_VALID) {
+		vmcs_set(v, VMCS_VM_ENTRY_INTR_INFO_FIELD, x->idt_info & ~INTR_NMI_UNBLOCK);
+		vmcs_set(v, VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, x->idt_error);
+		vmcs_set(v, VMCS_VM_ENTRY_INSTRUCTION_LEN, x->insn_len);
+	}
+	if (unblocked_nmi(x))
+		nv->c->nmi_blocked = true;
+	vmcs01_enter(nv);
+	nested_redelivered(nv, x);
 }

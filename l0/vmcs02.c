@@ -14,6 +14,7 @@ struct merge {
 	uint32_t proc2;
 	uint32_t timer; /* all bits, or none with a timer of L0's own */
 	bool ept;
+	uint64_t pml; /* L0's log, 0: none */
 	uint64_t eptp, vpid, msr_bitmap, link, tsc_offset, pdpte[4];
 };
 
@@ -84,6 +85,7 @@ static void prepare(struct nested_vcpu *nv, struct merge *m)
 	m->ept = !shadow_on(nv);
 	m->timer = n->opt->use[L0_USE_PREEMPTION_TIMER] ? UINT32_MAX : 0;
 	m->eptp = nv->eptp12 ? ept02_pointer(&n->ept02, nv->eptp12) : m->ept ? n->eptp01 : 0;
+	m->pml = m->ept && !nv->eptp12 && n->opt->use[L0_USE_PML] ? nv->pml02 : 0;
 	m->vpid = m->proc2 & PROC2_ENABLE_VPID && n->opt->use[L0_USE_VPID] ?
 		vmcs_get(v12, VMCS_VIRTUAL_PROCESSOR_ID) : 0;
 	m->msr_bitmap = merge_msr_bitmap(nv, v12);
@@ -187,5 +189,6 @@ void vmcs02_reenter(struct nested_vcpu *nv, const struct vmx_exit *x)
 	r = vmx_enter(nv->c, v, shadow, false, &failed);
 	assert(r == VMX_ENTERED || r == VMX_ENTERED_EXIT);
 	(void)r;
+	nested_redelivered(nv, x);
 	nested_timer_resume(nv);
 }

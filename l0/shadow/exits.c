@@ -86,22 +86,6 @@ static bool is_page_fault(const struct vmx_exit *x)
 		(x->intr_info & INTR_TYPE) >> INTR_TYPE_SHIFT == TYPE_HWEXC;
 }
 
-/* The instruction runs again: an event whose delivery faulted is delivered
- * again, blocking that IRET had lifted comes back. */
-static void again(struct nested_vcpu *nv, const struct vmx_exit *x)
-{
-	struct vmcs *v = &nv->vmcs01;
-
-	if (x->idt_info & INTR_VALID) {
-		vmcs_set(v, VMCS_VM_ENTRY_INTR_INFO_FIELD, x->idt_info & ~INTR_NMI_UNBLOCK);
-		vmcs_set(v, VMCS_VM_ENTRY_EXCEPTION_ERROR_CODE, x->idt_error);
-		vmcs_set(v, VMCS_VM_ENTRY_INSTRUCTION_LEN, x->insn_len);
-	} else if (x->intr_info & INTR_NMI_UNBLOCK) {
-		nv->c->nmi_blocked = true;
-	}
-	vmcs01_enter(nv);
-}
-
 enum cpu_step l1_exception(struct nested_vcpu *nv, const struct vmx_exit *first)
 {
 	struct cpu_fault f;
@@ -115,7 +99,7 @@ enum cpu_step l1_exception(struct nested_vcpu *nv, const struct vmx_exit *first)
 	x = *vmx_exit_complete(nv->c);
 	if (fill(nv, 1, &x, &error)) {
 		record_l1_handled(nv, &x, nv->c->rip);
-		again(nv, &x);
+		vmcs01_again(nv, &x);
 		return CPU_EXIT;
 	}
 	f = page_fault(&x, error);

@@ -33,7 +33,7 @@ static int set_up(void **state)
 	f->n.l = &f->l;
 	f->n.opt = &f->opt;
 	if (!private_init(&f->n.mem, &f->machine->phys, 16 << 20, &e) ||
-		!ept01_build(&f->n.ept01, &f->n.mem, &f->machine->phys, 36) ||
+		!ept01_build(&f->n.ept01, &f->n.mem, &f->machine->phys, 36, false) ||
 		!ept02_init(&f->n.ept02, &f->n.mem, &f->machine->phys, 36))
 		return -1;
 	f->n.eptp01 = ept_table_eptp(&f->n.ept01, false);
