@@ -209,6 +209,8 @@ static void forget(struct live *v)
 static bool load(void *ctx, const char *path, struct err *e)
 {
 	struct live *v = ctx;
+	if (!offline_check(v->l, path, e))
+		return false;
 	forget(v);
 	return l0_load(v->l, path, e);
 }

@@ -88,13 +88,48 @@ static uint64_t number_of(const json_t *j, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(j, key));
 }
 
+/* "none" or "user": what kind of network. */
+static const char *net_kind(const char *net)
+{
+	return !net || !strcmp(net, "none") ? "none" : "user";
+}
+
+/* A file's text, where it fits a line of ours. */
+static const char *plain(const char *s)
+{
+	for (const char *c = s; *c; c++)
+		if (*c < ' ' || *c > '~')
+			return "?";
+	return strlen(s) < 200 ? s : "?";
+}
+
+bool offline_check(const struct l0 *l, const char *path, struct err *e)
+{
+	json_t *j = read_config(path, NULL);
+	const char *saved = j && text_of(j, "net") ? plain(text_of(j, "net")) : "none";
+	const char *own = l->cfg.net ? l->cfg.net : "none";
+	size_t disks = json_array_size(json_object_get(j, "disks"));
+	bool ok = true;
+	if (j && strcmp(net_kind(saved), net_kind(own)))
+		ok = err_set(e, ERR_FILE, "the snapshot's machine had --net %s, this one --net %s", saved, own);
+	else if (j && disks != l->cfg.disks)
+		ok = err_set(e, ERR_FILE, "the snapshot's machine had %zu disks, this one %u", disks,
+			l->cfg.disks);
+	else if (j && strcmp(saved, own))
+		log_say(l->log, LOG_WARN, "load", "the snapshot's machine had --net %s; here --net %s stays",
+			saved, own);
+	json_decref(j);
+	return ok;
+}
+
 /* The strings stay the JSON's. Nothing of it is trusted: l0_new checks all. */
 static struct l0_config config_of(const json_t *j)
 {
 	struct l0_config c = {.mem = number_of(j, "mem"), .vcpus = (unsigned)number_of(j, "vcpus"),
 		.quantum = number_of(j, "quantum"), .rtc = (int64_t)number_of(j, "rtc"),
 		.testdev = json_is_true(json_object_get(j, "testdev")), .cpu = text_of(j, "cpu"),
-		.l0 = text_of(j, "l0"), .net = text_of(j, "net"), .console = text_of(j, "console"),
+		.l0 = text_of(j, "l0"),
+		.net = strcmp(net_kind(text_of(j, "net")), "none") ? "user,restrict" : NULL, .console = text_of(j, "console"),
 		.load = {.kind = LOAD_NOTHING}};
 	const json_t *disks = json_object_get(j, "disks");
 	for (size_t i = 0; i < json_array_size(disks) && c.disks < L0_DISKS; i++) {
