@@ -17,6 +17,7 @@ nbt [COUNT]               the call stack, by a kernel's ORC tables too
 nlevels, exits, autopsy, origin   as `monitor levels`, `monitor exits` ...
 $vmcs("FIELD"), $vmcs02("FIELD")  a field's value in expressions
 """
+import atexit
 import json
 import os
 import tempfile
@@ -121,6 +122,12 @@ gdb takes all code for 64-bit code; this asks nestscope, which knows."""
         gdb.write(monitor(" ".join(line)))
 
 
+def forget(path):
+    """Removes a file of ours when gdb ends."""
+    if os.path.exists(path):
+        os.unlink(path)
+
+
 class Nestscope(gdb.Command):
     """nestscope connect WHERE | symbols [FILE] | prompt on|off: see `help nestscope`."""
 
@@ -154,20 +161,16 @@ class Nestscope(gdb.Command):
     def symbols(path=None):
         """Finds the kernel's own table, writes it as ELF, gives it to gdb."""
         level = "l1" if gdb.selected_inferior().pid == 1 else "l2"
-        own = path is None
-        if own:
+        if path is None:
             handle, path = tempfile.mkstemp(suffix=".elf", prefix="nestscope-")
             os.close(handle)
-        try:
-            monitor(f"symbols {level} find")
-            said = monitor(f"symbols {level} elf '{os.path.abspath(path)}'")
-            if "written" not in said:
-                raise gdb.GdbError(said.strip())
-            gdb.execute(f"add-symbol-file {path}", to_string=True)
-            gdb.write(f"symbols of {level} are loaded\n")
-        finally:
-            if own:
-                os.unlink(path)
+            atexit.register(forget, path)  # gdb reads parts of it when it needs them
+        monitor(f"symbols {level} find")
+        said = monitor(f"symbols {level} elf '{os.path.abspath(path)}'")
+        if "written" not in said:
+            raise gdb.GdbError(said.strip())
+        gdb.execute(f"add-symbol-file {path}", to_string=True)
+        gdb.write(f"symbols of {level} are loaded\n")
 
 
 class Field(gdb.Function):
@@ -196,7 +199,7 @@ Walk()
 Disassemble()
 Plain("info vmcs", "vmcs", "info vmcs [01|12|02|shadow|diff|origin|history] [FIELD|GLOB]: VMCSs, decoded.")
 Plain("nlevels", "levels", "Which levels there are, and what each vCPU runs.")
-Plain("nbt", "bt", "nbt [COUNT]: the call stack by the kernel's own ORC tables, which gdb cannot read.",
+Plain("nbt", "bt", "nbt [COUNT]: the call stack as nestscope unwinds it, and how each frame was found.",
       gdb.COMMAND_STACK)
 Plain("exits", "exits", "exits [list|top|hist|causes|storm] [FILTER]: transitions between levels.")
 Plain("autopsy", "autopsy", "Why the last VM entry or VMX instruction failed.")

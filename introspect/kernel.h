@@ -20,13 +20,16 @@ uint32_t btf_size(const struct btf *b, const char *type);
  * many symbols. */
 size_t kernel_module_symbols(struct intro *s, struct place at);
 
-/* The ORC tables of the module whose code pc lies in; false: no module's, or
- * it has none. */
+/* ORC tables (introspect/orc.h). */
 struct orc_table {
 	uint64_t low, high; /* of the code, inclusive */
 	uint64_t ip, entry; /* addresses of the two tables */
 	uint64_t count;     /* of their entries */
 };
+/* Calls for the tables of every module, until fn says no. */
+void kernel_each_orc(struct intro *s, struct place at,
+	bool (*fn)(void *ctx, const struct orc_table *t), void *ctx);
+/* Those of the module whose code pc lies in; false: no module's, or it has none. */
 bool kernel_module_orc(struct intro *s, struct place at, uint64_t pc, struct orc_table *out);
 
 #endif

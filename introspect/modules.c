@@ -111,31 +111,50 @@ struct orc_search {
 	struct intro *s;
 	struct place at;
 	const struct layout *l;
-	uint64_t pc;
-	struct orc_table *out;
-	bool found;
+	bool (*fn)(void *ctx, const struct orc_table *t);
+	void *ctx;
 };
 
 static bool orc_of(void *ctx, uint64_t mod, const struct intro_module *m)
 {
 	struct orc_search *c = ctx;
-	struct orc_table *t = c->out;
-	if (c->pc - m->base >= m->size)
+	struct orc_table t = {.low = m->base, .high = m->base + m->size - 1};
+	return !word(c->s, c->at, mod + c->l->orc, 8, &t.entry) ||
+		!word(c->s, c->at, mod + c->l->orc_ip, 8, &t.ip) ||
+		!word(c->s, c->at, mod + c->l->orcs, 4, &t.count) || !t.count || !m->size ||
+		c->fn(c->ctx, &t);
+}
+
+void kernel_each_orc(struct intro *s, struct place at,
+	bool (*fn)(void *ctx, const struct orc_table *t), void *ctx)
+{
+	struct layout l;
+	struct orc_search c = {s, at, &l, fn, ctx};
+	if (layout_of(s, at, &l) && l.has_orc)
+		each_module(s, at, &l, orc_of, &c);
+}
+
+struct orc_wanted {
+	uint64_t pc;
+	struct orc_table *out;
+	bool found;
+};
+
+static bool is_wanted(void *ctx, const struct orc_table *t)
+{
+	struct orc_wanted *w = ctx;
+	if (w->pc < t->low || w->pc > t->high)
 		return true;
-	*t = (struct orc_table){.low = m->base, .high = m->base + m->size - 1};
-	c->found = word(c->s, c->at, mod + c->l->orc, 8, &t->entry) &&
-		word(c->s, c->at, mod + c->l->orc_ip, 8, &t->ip) &&
-		word(c->s, c->at, mod + c->l->orcs, 4, &t->count) && t->count;
+	*w->out = *t;
+	w->found = true;
 	return false;
 }
 
 bool kernel_module_orc(struct intro *s, struct place at, uint64_t pc, struct orc_table *out)
 {
-	struct layout l;
-	struct orc_search c = {s, at, &l, pc, out, false};
-	if (layout_of(s, at, &l) && l.has_orc)
-		each_module(s, at, &l, orc_of, &c);
-	return c.found;
+	struct orc_wanted w = {pc, out, false};
+	kernel_each_orc(s, at, is_wanted, &w);
+	return w.found;
 }
 
 /* --- symbols ---------------------------------------------------------------------- */

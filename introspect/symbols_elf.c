@@ -1,4 +1,5 @@
 /* Symbols from ELF files, and an ELF file from symbols. */
+#include "introspect/cfi.h"
 #include "introspect/dwarf.h"
 #include "introspect/private.h"
 #include "introspect/symtab.h"
@@ -90,10 +91,10 @@ static Elf_Scn *add_scn(Elf *elf, uint32_t name, uint32_t type, void *data, size
 }
 
 /* Symbols need a section that they lie in: an empty .text over all of them. */
-static bool write_all(Elf *elf, Elf64_Sym *sym, size_t n, struct buf *names, uint64_t low,
-	uint64_t size)
+static bool write_all(Elf *elf, Elf64_Sym *sym, size_t n, struct buf *names, struct buf *frames,
+	uint64_t low, uint64_t size)
 {
-	static char shnames[] = "\0.text\0.symtab\0.strtab\0.shstrtab";
+	static char shnames[] = "\0.text\0.symtab\0.strtab\0.shstrtab\0.debug_frame";
 	GElf_Ehdr eh;
 	GElf_Shdr sh;
 	if (!gelf_newehdr(elf, ELFCLASS64) || !gelf_getehdr(elf, &eh))
@@ -118,6 +119,8 @@ static bool write_all(Elf *elf, Elf64_Sym *sym, size_t n, struct buf *names, uin
 	Elf_Scn *st = add_scn(elf, 7, SHT_SYMTAB, sym, n * sizeof *sym, sizeof *sym, ELF_T_SYM);
 	Elf_Scn *str = add_scn(elf, 15, SHT_STRTAB, names->data, names->len, 0, ELF_T_BYTE);
 	Elf_Scn *shstr = add_scn(elf, 23, SHT_STRTAB, shnames, sizeof shnames, 0, ELF_T_BYTE);
+	if (frames->len && !add_scn(elf, 33, SHT_PROGBITS, frames->data, frames->len, 0, ELF_T_BYTE))
+		return false;
 	if (!st || !str || !shstr || !gelf_getshdr(st, &sh))
 		return false;
 	sh.sh_link = (uint32_t)elf_ndxscn(str);
@@ -130,10 +133,14 @@ static bool write_all(Elf *elf, Elf64_Sym *sym, size_t n, struct buf *names, uin
 
 bool intro_symbols_write_elf(struct intro *s, unsigned level, const char *path, struct err *e)
 {
-	struct buf names = {0};
+	struct buf names = {0}, frames = {0};
+	uint64_t vcpus = intro_level_vcpus(s, level);
 	struct symbol y;
 	size_t n = 0;
 	uint64_t low = UINT64_MAX, high = 0;
+	const struct place at = {level, vcpus ? (unsigned)__builtin_ctzll(vcpus) : 0};
+	if (vcpus && !intro_symbol_nth(s, level, 0, &y))
+		intro_symbols_discover(s, at, NULL);
 	while (intro_symbol_nth(s, level, n, &y))
 		n++;
 	if (!n)
@@ -148,6 +155,8 @@ bool intro_symbols_write_elf(struct intro *s, unsigned level, const char *path, 
 		low = y.address < low ? y.address : low;
 		high = y.address + y.size > high ? y.address + y.size : high;
 	}
+	if (vcpus)
+		cfi_from_orc(s, at, &frames);
 	elf_version(EV_CURRENT);
 	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	bool ok = false;
@@ -155,7 +164,7 @@ bool intro_symbols_write_elf(struct intro *s, unsigned level, const char *path, 
 		err_errno(e, "cannot write '%s'", path);
 	} else {
 		Elf *elf = elf_begin(fd, ELF_C_WRITE, NULL);
-		ok = elf && write_all(elf, sym, n + 1, &names, low, high - low);
+		ok = elf && write_all(elf, sym, n + 1, &names, &frames, low, high - low);
 		if (!ok)
 			err_set(e, ERR_FILE, "cannot write '%s': %s", path, elf_errmsg(-1));
 		elf_end(elf);
@@ -163,5 +172,6 @@ bool intro_symbols_write_elf(struct intro *s, unsigned level, const char *path, 
 	}
 	free(sym);
 	buf_done(&names);
+	buf_done(&frames);
 	return ok;
 }
