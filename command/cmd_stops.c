@@ -143,6 +143,7 @@ static const struct {
 } catches[] = {{"exit", STOP_EXIT, catch_reason}, {"entry", STOP_ENTRY, NULL},
 	{"entry-fail", STOP_ENTRY_FAIL, catch_reason}, {"vmx-insn", STOP_VMX_INSN, catch_reason},
 	{"vmwrite", STOP_VMWRITE, catch_field}, {"ept-change", STOP_EPT_CHANGE, catch_address},
+	{"table-change", STOP_TABLE_CHANGE, catch_address},
 	{"mode", STOP_MODE, NULL}, {"triple-fault", STOP_TRIPLE_FAULT, NULL}};
 
 bool cmd_catch(struct shell *sh, struct args *a, struct output *o, struct err *e)
@@ -162,7 +163,7 @@ bool cmd_catch(struct shell *sh, struct args *a, struct output *o, struct err *e
 			return false;
 		return condition(sh, a, at.level, &st, e) && add(sh, &st, text, o, e);
 	}
-	return cmd_choices("catch", w ? w : "", "exit, entry, entry-fail, vmx-insn, vmwrite, ept-change, "
+	return cmd_choices("catch", w ? w : "", "exit, entry, entry-fail, vmx-insn, vmwrite, ept-change, table-change, "
 		"mode, triple-fault", e);
 }
 

@@ -64,7 +64,8 @@ enum {
 	WANT_MSR = 128,
 	WANT_SPACE = 256,
 	WANT_CONSOLE = 512,
-	WANT_INJECT = 1024
+	WANT_INJECT = 1024,
+	WANT_TABLE_CHANGE = 2048
 };
 
 /* Which transitions WANT_TRANSITIONS means: exits by basic reason, failed
@@ -80,7 +81,7 @@ struct backend_sink {
 	bool (*transition)(void *ctx, const struct exit_record *r);
 	bool (*before)(void *ctx, const struct exit_record *r, struct exit_verdict *v);
 	bool (*vmwrite)(void *ctx, const struct intro_vmcs_write *w);
-	/* VMX_INSN, EPT_CHANGE, MODE, CR, MSR, SPACE, CONSOLE, INJECT: an event
+	/* VMX_INSN, EPT_CHANGE, TABLE_CHANGE, MODE, CR, MSR, SPACE, CONSOLE, INJECT: an event
 	 * of events.h, by its kind. */
 	bool (*event)(void *ctx, const struct event *ev);
 };

@@ -39,7 +39,10 @@ struct event {
 	const struct intro_vmcs_write *vmwrite; /* vmwrite */
 	const struct stop_event *stop;       /* stop, break, watch */
 	uint64_t address, value, old_value;  /* memory, cr-write, msr-write (address: which) */
-	unsigned size; /* bytes; ept-change: address bits that the entry leaves open */
+	unsigned size; /* bytes; ept-change, table-change: address bits that the entry leaves open */
+	uint64_t entry;      /* these two: where it is, physical to the level whose tables they are */
+	struct place writer; /* and who wrote it, at rip with cr3 */
+	uint64_t rip, cr3;
 	bool write;
 	const char *text; /* console line, snapshot file, log */
 	struct exit_verdict *verdict; /* EVENT_EXIT_BEFORE; NULL elsewhere */

@@ -59,11 +59,19 @@ static bool pass_on(struct live *v, const struct l0_event *ev, enum event_kind k
 	return v->sink.event(v->sink.ctx, &out);
 }
 
-static bool heard_ept_write(struct live *v, const struct l0_event *ev)
+/* The address is the first that the entry translates. */
+static bool heard_entry_write(struct live *v, const struct l0_event *ev)
 {
-	struct event out = {.kind = EVENT_EPT_CHANGE, .at = {LEVEL_L1, ev->vcpu},
+	bool ept = ev->kind == L0_EV_EPT_WRITE;
+	const struct vcpu *c = live_cpu(v, ev->vcpu);
+	const struct nested_vcpu *nv = live_nested(v, ev->vcpu);
+	unsigned l2 = nv && nv->cur ? live_level_of(v, nv->cur) : LEVEL_L2;
+	struct event out = {.kind = ept ? EVENT_EPT_CHANGE : EVENT_TABLE_CHANGE,
+		.at = {ept || ev->level < 2 ? LEVEL_L1 : l2, ev->vcpu},
 		.position = l0_position(v->l), .address = ev->number, .size = ev->shift,
-		.value = ev->new_, .old_value = ev->old, .write = true};
+		.value = ev->new_, .old_value = ev->old, .write = true, .entry = ev->at,
+		.writer = {v->l->vcpu[ev->vcpu].level < 2 ? LEVEL_L1 : l2, ev->vcpu},
+		.rip = c->rip, .cr3 = c->cr3};
 	return v->sink.event(v->sink.ctx, &out);
 }
 
@@ -91,8 +99,8 @@ static bool heard(void *ctx, const struct l0_event *ev)
 		return pass_on(v, ev, EVENT_VMX_INSN);
 	case L0_EV_EXIT_BEFORE:
 		return heard_before(v, ev);
-	case L0_EV_EPT_WRITE:
-		return heard_ept_write(v, ev);
+	case L0_EV_EPT_WRITE: case L0_EV_TABLE_WRITE:
+		return heard_entry_write(v, ev);
 	case L0_EV_MODE:
 		return pass_on(v, ev, EVENT_MODE);
 	default:
@@ -115,7 +123,7 @@ void live_want(void *ctx, unsigned wants)
 		unsigned want;
 		enum l0_event_kind kind;
 	} map[] = {{WANT_TRANSITIONS, L0_EV_RECORD}, {WANT_VMX_INSN, L0_EV_VMX_INSN},
-		{WANT_EPT_CHANGE, L0_EV_EPT_WRITE}, {WANT_BEFORE, L0_EV_EXIT_BEFORE}, {WANT_MODE, L0_EV_MODE}};
+		{WANT_EPT_CHANGE, L0_EV_EPT_WRITE}, {WANT_TABLE_CHANGE, L0_EV_TABLE_WRITE}, {WANT_BEFORE, L0_EV_EXIT_BEFORE}, {WANT_MODE, L0_EV_MODE}};
 	struct live *v = ctx;
 	/* the write ring is always kept: history is asked for afterwards */
 	uint32_t kinds = 1u << L0_EV_BREAK | 1u << L0_EV_WATCH | 1u << L0_EV_VMCS_WRITE;

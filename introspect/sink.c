@@ -22,6 +22,7 @@ static const struct {
 	{WANT_VMWRITE, BIT(EVENT_VMWRITE), 1u << STOP_VMWRITE},
 	{WANT_VMX_INSN, BIT(EVENT_VMX_INSN), 1u << STOP_VMX_INSN},
 	{WANT_EPT_CHANGE, BIT(EVENT_EPT_CHANGE), 1u << STOP_EPT_CHANGE},
+	{WANT_TABLE_CHANGE, BIT(EVENT_TABLE_CHANGE), 1u << STOP_TABLE_CHANGE},
 	{WANT_MODE, BIT(EVENT_MODE), 1u << STOP_MODE},
 	{WANT_CONSOLE, BIT(EVENT_CONSOLE), 0},
 };
@@ -128,8 +129,6 @@ const char *stop_unsupported(const struct intro *s, enum stop_kind kind)
 
 bool intro_event_available(const struct intro *s, enum event_kind kind)
 {
-	if (kind == EVENT_TABLE_CHANGE)
-		return false;
 	if (kind == EVENT_MEMORY)
 		return s->ops->watch_add;
 	for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
@@ -281,8 +280,8 @@ static bool event_matches(const struct stop *st, const struct event *ev)
 	case STOP_VMX_INSN:
 		return ev->kind == EVENT_VMX_INSN &&
 			(st->reason == UINT32_MAX || st->reason == ev->value);
-	case STOP_EPT_CHANGE:
-		return ev->kind == EVENT_EPT_CHANGE &&
+	case STOP_EPT_CHANGE: case STOP_TABLE_CHANGE:
+		return ev->kind == (st->kind == STOP_EPT_CHANGE ? EVENT_EPT_CHANGE : EVENT_TABLE_CHANGE) &&
 			(st->address == UINT64_MAX || !((st->address ^ ev->address) >> ev->size));
 	case STOP_MODE:
 		return ev->kind == EVENT_MODE;

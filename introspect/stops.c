@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char *const kind_names[STOP_KINDS] = {"break", "watch", "exit", "entry", "entry-fail",
-	"vmx-insn", "vmwrite", "ept-change", "mode", "triple-fault"};
+	"vmx-insn", "vmwrite", "ept-change", "table-change", "mode", "triple-fault"};
 
 const char *stop_kind_name(enum stop_kind k)
 {
@@ -25,7 +25,7 @@ void stop_init(struct stop *st, enum stop_kind kind, unsigned level)
 {
 	*st = (struct stop){.kind = kind, .level = level, .vcpu = -1, .len = 1,
 		.access = WATCH_WRITE, .reason = UINT32_MAX, .detail = UINT64_MAX, .enabled = true};
-	if (kind == STOP_EPT_CHANGE)
+	if (kind == STOP_EPT_CHANGE || kind == STOP_TABLE_CHANGE)
 		st->address = UINT64_MAX;
 }
 

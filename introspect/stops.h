@@ -24,6 +24,7 @@ enum stop_kind {
 	STOP_VMX_INSN,    /* a VMX instruction of L1 */
 	STOP_VMWRITE,     /* VMCS12's `field` is written (also when shadowed) */
 	STOP_EPT_CHANGE,  /* an entry of EPT12 changes; `address`: L2-physical or any */
+	STOP_TABLE_CHANGE, /* an entry of a guest's own tables; `address`: linear or any */
 	STOP_MODE,        /* paging, long mode or CPU mode switches */
 	STOP_TRIPLE_FAULT,
 	STOP_KINDS

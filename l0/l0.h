@@ -52,6 +52,8 @@ enum l0_event_kind {
 	L0_EV_EPT_WRITE,    /* an entry of EPT12 is about to change: `at` = where it is,
 	                     * L1-physical; `number` = the first L2-physical address that it
 	                     * translates, 2^shift bytes; old, new */
+	L0_EV_TABLE_WRITE,  /* the same of a guest's own tables, of `level`: `at` is physical to
+	                     * that level, `number` the first linear address */
 	L0_EV_MODE,         /* L1 or L2 switched mode: old, new = enum l0_mode */
 	L0_EV_TRIPLE_FAULT, /* of level `level` */
 	L0_EV_INPUT,        /* an entry went into the input log: `number` */

@@ -1,10 +1,9 @@
-/* What is looked for only while an observer asks for it: changes of EPT12's
- * entries and switches of the processor's mode.
+/* What is looked for only while an observer asks for it: changes of page tables
+ * (l0/tables.h has the trees) and switches of the processor's mode.
  *
- * EPT12's tables are known from the EPTPs that L1 has entered L2 with: their
- * pages are hooked, so that stores to them leave the fast path, and the tree is
- * followed as it changes. Nothing here is machine state, and a run takes the
- * same course with it and without.
+ * Which trees there are is heard where L1 enters L2 and where the processor may
+ * have another CR3. Nothing here is machine state, and a run takes the same
+ * course with it and without.
  */
 #ifndef L0_LISTEN_H
 #define L0_LISTEN_H

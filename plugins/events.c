@@ -53,6 +53,12 @@ void event_convert(const struct event *ev, struct nestscope_event *out)
 		out->cr3 = ev->vmwrite->cr3;
 		out->vmcs12 = ev->vmwrite->vmcs12;
 	}
+	if (ev->kind == EVENT_EPT_CHANGE || ev->kind == EVENT_TABLE_CHANGE) {
+		out->gpa = ev->entry;
+		out->from = ev->writer.level;
+		out->rip = ev->rip;
+		out->cr3 = ev->cr3;
+	}
 	if (ev->stop)
 		out->text = ev->stop->text;
 }

@@ -26,7 +26,7 @@ static void push_made(struct lua_host *lh, const struct nestscope_event *ev, enu
 	if (f == FIELD_field && ev->field) {
 		text = lh->h->field_name(lh->p, ev->field);
 	} else if (f == FIELD_symbol && ev->rip != NESTSCOPE_NONE) {
-		text = lh->h->symbol(lh->p, ev->has_exit && ev->from ? ev->from : ev->level,
+		text = lh->h->symbol(lh->p, ev->from ? ev->from : ev->level,
 			ev->cr3 && ev->cr3 != NESTSCOPE_NONE ? ev->cr3 : NESTSCOPE_NONE, ev->rip);
 	} else if (f == FIELD_reason && (ev->has_exit || !strcmp(ev->kind, "vmx-insn"))) {
 		text = lh->h->reason_name(lh->p, ev->has_exit ? ev->reason : (uint32_t)ev->value);

@@ -73,13 +73,15 @@ struct nestscope_event {
 	const char *kind;       /* the event's name, static */
 	uint64_t clock;         /* virtual ns: instructions plus idle time */
 	uint64_t seq;           /* number of the transition */
-	uint32_t from, to;      /* levels; 0 is L0 */
+	uint32_t from, to;      /* levels; 0 is L0; changes of tables: from writes */
 	uint32_t reflected;     /* L1 handles it */
 	uint32_t reason;        /* basic exit reason; bit 31: entry failure */
 	uint64_t qualification, detail, rip, cr3, gpa, gla;
 	uint64_t vmcs12, cause, cost;
 	uint32_t intr_info, insn_length;
-	uint64_t address, value, old_value; /* of writes; breakpoint: its id in value */
+	uint64_t address, value, old_value; /* of writes; breakpoint: its id in value;
+	                         * changes of tables: the first address that the entry
+	                         * translates, 2^access_size bytes; it is at gpa */
 	uint32_t field;         /* vmwrite: the field's encoding */
 	uint32_t access_size, write;
 	uint32_t can_decide;    /* swallow and rewrite may be used */

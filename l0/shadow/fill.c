@@ -72,7 +72,9 @@ static bool set_entry(void *ctx, uint64_t at, unsigned size, uint64_t old, uint6
 	struct shadow_mmu *m = ctx;
 
 	(void)old;
+	m->setting = true;
 	phys_write(m->phys, hpa(at), &new_value, size); /* ROM keeps its bits */
+	m->setting = false;
 	return true;
 }
 

@@ -75,6 +75,7 @@ struct shadow_mmu {
 	void (*flush)(void *ctx);
 	void (*flush_page)(void *ctx, uint64_t va);
 	void *flush_ctx;
+	bool setting;        /* A or D of the guest's tables is being set: the write is not its */
 	bool zapped;         /* entries went since the last flush */
 	/* leaves that a guest with CR0.WP clear has made writable; they end with the
 	 * next invalidation */

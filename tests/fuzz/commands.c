@@ -75,7 +75,7 @@ static const char *const words[] = {"l1", "l2", "l2:2", "l2.0", "l9", "rip", "rs
 	"CPUID", "&&", "||", "(", ")", "[", "]", "u8[", "u32[rsp]", "u64[l2p:0x1000]", "guest_main",
 	"vmcs12.GUEST_RIP", "GUEST_*", "12", "02", "01", "shadow", "all", "diff", "origin", "history",
 	"writers", "by", "detail", "symbol", "top", "hist", "list", "causes", "storm", "reset", "exit",
-	"entry", "entry-fail", "vmwrite", "ept-change", "vmx-insn", "mode", "triple-fault", "once", "x1",
+	"entry", "entry-fail", "vmwrite", "ept-change", "table-change", "vmx-insn", "mode", "triple-fault", "once", "x1",
 	"x8", "str", "insn", "user", "kernel", "w", "r", "x", "'", "\"", "\\", "--json", "level=2",
 	"reason=CPUID", "detail=0-0xffffffffffffffff", "h:", "h:0x200000001000", "l1p:0x5000",
 	"l2p:0x7000", "*", "?", ":", "%", "/", "~", "!", "$rip", "$", "0x", "1k", "16", "32", "64",
