@@ -12,15 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void level_cell(unsigned level, struct output *o)
-{
-	static const char *const plain[] = {"l0", "l1", "l2"};
-	if (level > 2)
-		out_fmt(o, "l2:%u", level - 1);
-	else
-		out_str(o, plain[level]);
-}
-
 static void symbol_cell(struct shell *sh, unsigned level, uint64_t cr3, uint64_t rip, struct output *o)
 {
 	struct symbol y;
@@ -118,8 +109,8 @@ static void exit_row(const struct exit_record *r, const char *name, struct buf *
 	out_u64(o, r->at.clock);
 	out_u64(o, r->vcpu);
 	out_str(o, exit_kind_name(r->kind));
-	level_cell(r->from, o);
-	level_cell(r->to, o);
+	cmd_level_name(r->from, o);
+	cmd_level_name(r->to, o);
 	out_str(o, r->by_tool ? "plugin" : r->kind == EXIT_ENTRY ? "-" : r->handler ? "l1" : "l0");
 	out_str(o, r->kind == EXIT_ENTRY ? "" : exit_reason_name(r->reason));
 	buf_clear(b);
@@ -244,7 +235,7 @@ static bool top(struct shell *sh, const struct exit_filter *f, unsigned split, b
 		bool entry = s->kind == EXIT_ENTRY;
 		out_grouped(o, s->count);
 		out_fmt(o, "%.1f%%", 100.0 * (double)s->count / (double)(all ? all : 1));
-		level_cell(s->level, o);
+		cmd_level_name(s->level, o);
 		out_str(o, exit_kind_name(s->kind));
 		out_str(o, entry ? "-" : s->handler ? "l1" : "l0");
 		out_str(o, entry ? "" : exit_reason_name(s->reason));
@@ -272,7 +263,7 @@ static bool hist(struct shell *sh, const struct exit_filter *f, unsigned split, 
 			continue;
 		for (uint64_t k = 0; k < (row[i].count * 40 + full - 1) / (full ? full : 1); k++)
 			buf_char(&bar, '#');
-		level_cell(row[i].level, o);
+		cmd_level_name(row[i].level, o);
 		out_str(o, exit_reason_name(row[i].reason));
 		detail_cell(&row[i], o);
 		out_u64(o, row[i].count);
@@ -291,7 +282,7 @@ static bool causes(struct shell *sh, struct exit_filter *f, unsigned split, uint
 	size_t n = intro_exit_stats(sh->s, f, split, row, 4096);
 	out_table(o, "causes", "level,reason,detail,>count,>l1_exits,>per_exit,>l1_instructions");
 	for (size_t i = 0; i < n && i < count; i++) {
-		level_cell(row[i].level, o);
+		cmd_level_name(row[i].level, o);
 		out_str(o, exit_reason_name(row[i].reason));
 		detail_cell(&row[i], o);
 		out_grouped(o, row[i].count);

@@ -24,6 +24,15 @@ void cmd_symbol(struct shell *sh, struct place at, uint64_t address, struct outp
 	buf_done(&b);
 }
 
+void cmd_level_name(unsigned level, struct output *o)
+{
+	static const char *const plain[] = {"l0", "l1", "l2"};
+	if (level > 2)
+		out_fmt(o, "l2:%u", level - 1);
+	else
+		out_str(o, plain[level]);
+}
+
 static void show_levels(struct shell *sh, struct output *o)
 {
 	struct intro_level l[INTRO_MAX_LEVELS];
@@ -65,7 +74,7 @@ bool cmd_levels(struct shell *sh, struct args *a, struct output *o, struct err *
 			continue;
 		struct place at = {v.level, i};
 		out_u64(o, i);
-		out_fmt(o, v.level > 2 ? "l2:%u" : "l%u", v.level > 2 ? v.level - 1 : v.level);
+		cmd_level_name(v.level, o);
 		out_str(o, v.mode);
 		out_u64(o, v.cpl);
 		out_str(o, v.activity);

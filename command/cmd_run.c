@@ -18,7 +18,7 @@ void command_show_stop(struct shell *sh, const struct stop_event *ev, struct out
 	out_key(o, "what");
 	out_str(o, ev->text);
 	out_key(o, "level");
-	out_fmt(o, ev->at.level > 2 ? "l2:%u" : "l%u", ev->at.level > 2 ? ev->at.level - 1 : ev->at.level);
+	cmd_level_name(ev->at.level, o);
 	out_key(o, "vcpu");
 	out_u64(o, ev->at.vcpu);
 	out_key(o, "clock");

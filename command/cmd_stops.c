@@ -180,7 +180,7 @@ bool cmd_stops(struct shell *sh, struct args *a, struct output *o, struct err *e
 		out_u64(o, st->id);
 		out_str(o, stop_kind_name(st->kind));
 		if (st->level)
-			out_fmt(o, st->level > 2 ? "l2:%u" : "l%u", st->level > 2 ? st->level - 1 : st->level);
+			cmd_level_name(st->level, o);
 		else
 			out_str(o, "any");
 		out_bool(o, st->enabled);

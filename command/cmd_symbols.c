@@ -10,15 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SOURCES_MAX 4096 /* a kernel has hundreds of modules */
+
 static void list_sources(struct shell *sh, struct output *o)
 {
-	struct symbol_source src[64];
-	unsigned n = intro_symbol_sources(sh->s, src, 64);
+	struct symbol_source *src = xalloc(SOURCES_MAX * sizeof *src);
+	unsigned n = intro_symbol_sources(sh->s, src, SOURCES_MAX);
 	out_table(o, "sources", ">id,level,kind,name,>symbols,low,high,lines");
 	for (unsigned i = 0; i < n; i++) {
 		out_u64(o, src[i].id);
-		out_fmt(o, src[i].level > 2 ? "l2:%u" : "l%u",
-			src[i].level > 2 ? src[i].level - 1 : src[i].level);
+		cmd_level_name(src[i].level, o);
 		out_str(o, src[i].kind);
 		out_str(o, src[i].name);
 		out_grouped(o, src[i].symbols);
@@ -26,6 +27,7 @@ static void list_sources(struct shell *sh, struct output *o)
 		out_hex(o, src[i].high);
 		out_bool(o, src[i].lines);
 	}
+	free(src);
 }
 
 bool cmd_symbols(struct shell *sh, struct args *a, struct output *o, struct err *e)

@@ -14,6 +14,9 @@ bool cmd_choices(const char *what, const char *word, const char *choices, struct
 /* Runs, waits as the shell wants, and shows the stop. */
 bool cmd_ran(struct shell *sh, struct output *o);
 
+/* "l1", "l2", "l2:2": a level as commands spell it. */
+void cmd_level_name(unsigned level, struct output *o);
+
 /* "name+0x12" or NULL text when there is no symbol. */
 void cmd_symbol(struct shell *sh, struct place at, uint64_t address, struct output *o);
 

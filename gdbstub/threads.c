@@ -100,15 +100,22 @@ void thread_suffix(struct conn *c, char *args)
 	*s = 0;
 }
 
+/* The thread that a packet is about; false: it has been answered that there is
+ * none. */
+static bool thread_arg(struct conn *c, const char *text, struct place *at)
+{
+	bool all;
+	if (thread_parse(c, &text, at, &all))
+		return true;
+	reply_error(c, "no such thread");
+	return false;
+}
+
 void packet_H(struct conn *c, char *args, size_t len)
 {
-	const char *p = args + 1;
 	struct place at;
-	bool all;
-	if (!len || !thread_parse(c, &p, &at, &all)) {
-		reply_error(c, "no such thread");
+	if (!thread_arg(c, len ? args + 1 : "", &at))
 		return;
-	}
 	if (args[0] == 'g')
 		c->general = at;
 	else
@@ -118,14 +125,10 @@ void packet_H(struct conn *c, char *args, size_t len)
 
 void packet_T(struct conn *c, char *args, size_t len)
 {
-	const char *p = args;
 	struct place at;
-	bool all;
 	(void)len;
-	if (thread_parse(c, &p, &at, &all))
+	if (thread_arg(c, args, &at))
 		reply_ok(c);
-	else
-		reply_error(c, "no such thread");
 }
 
 void packet_qC(struct conn *c, char *args, size_t len)
@@ -184,14 +187,10 @@ static void describe(struct conn *c, struct place at, struct buf *out)
 
 void packet_qThreadExtraInfo(struct conn *c, char *args, size_t len)
 {
-	const char *p = args + 1;
-	struct place at;
-	bool all;
-	if (!len || !thread_parse(c, &p, &at, &all)) {
-		reply_error(c, "no such thread");
-		return;
-	}
 	struct buf text = {0};
+	struct place at;
+	if (!thread_arg(c, len ? args + 1 : "", &at))
+		return;
 	describe(c, at, &text);
 	buf_hex(&c->reply, text.data ? text.data : "", text.len);
 	buf_done(&text);

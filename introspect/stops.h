@@ -57,6 +57,7 @@ struct stop {
 	uint64_t faults;       /* conditions that could not be evaluated */
 	struct expr *condition; /* owned by the stop; NULL: none */
 	char text[96];         /* how it was written, for lists */
+	void *ctx;             /* the owner's own, not looked at */
 };
 
 /* A stop of a kind with every "any" set; fill in and add. */

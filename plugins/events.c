@@ -63,20 +63,6 @@ void event_convert(const struct event *ev, struct nestscope_event *out)
 		out->text = ev->stop->text;
 }
 
-/* The first stop with at least this id. */
-static unsigned stop_index(const struct plugins *ps, unsigned id)
-{
-	unsigned lo = 0, hi = ps->stops;
-	while (lo < hi) {
-		unsigned mid = (lo + hi) / 2;
-		if (ps->stop[mid]->id < id)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
 static void kill_hook(struct plugins *ps, struct hook *h)
 {
 	if (h->dead)
@@ -87,8 +73,6 @@ static void kill_hook(struct plugins *ps, struct hook *h)
 		return;
 	}
 	intro_stop_del(ps->s, h->id);
-	unsigned i = stop_index(ps, h->id);
-	memmove(ps->stop + i, ps->stop + i + 1, (--ps->stops - i) * sizeof(*ps->stop));
 }
 
 static void deliver(struct hook *h, const struct event *ev)
@@ -117,10 +101,12 @@ static void heard(void *ctx, const struct event *ev)
 static void heard_stop(void *ctx, const struct event *ev)
 {
 	struct plugins *ps = ctx;
-	unsigned i = stop_index(ps, (unsigned)ev->value);
-	if (i >= ps->stops || ps->stop[i]->id != ev->value || ps->stop[i]->kind != ev->kind)
+	const struct stop *st = intro_stop(ps->s, (unsigned)ev->value);
+	if (!st || st->owner != OWNER_PLUGIN || !st->ctx)
 		return;
-	deliver(ps->stop[i], ev);
+	struct hook *h = st->ctx;
+	if (h->kind == ev->kind)
+		deliver(h, ev);
 }
 
 static bool serve_stops(struct plugins *ps, struct err *e)
@@ -161,9 +147,7 @@ static uint64_t add_stop(struct nestscope_plugin *p, struct stop *st, enum event
 	h->id = id;
 	h->is_stop = true;
 	h->kind = kind;
-	if ((ps->stops & (ps->stops - 1)) == 0)
-		ps->stop = xresize(ps->stop, (ps->stops ? ps->stops * 2 : 1) * sizeof(*ps->stop));
-	ps->stop[ps->stops++] = h;
+	intro_stop(ps->s, id)->ctx = h;
 	return id | HANDLE_STOP;
 }
 

@@ -88,8 +88,6 @@ struct plugins {
 	struct intro *s;
 	struct nestscope_plugin **plugin; /* owned array of owned */
 	unsigned count, next_id;
-	struct hook **stop; /* borrowed; hooks that are stops, by rising id */
-	unsigned stops;
 	unsigned stop_sub;  /* the subscription that serves them; 0: none */
 	int reaper;         /* of the event loop; 0: none */
 	struct nestscope_plugin *repl; /* owned; the `lua` command's */

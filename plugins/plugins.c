@@ -281,7 +281,6 @@ void plugins_free(struct plugins *ps)
 	if (ps->reaper)
 		loop_del(ps->cfg.loop, ps->reaper);
 	free(ps->plugin);
-	free(ps->stop);
 	free(ps);
 }
 

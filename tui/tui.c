@@ -169,6 +169,15 @@ bool view_enter_address(struct view *v, enum action asked, const char *text, str
 	return true;
 }
 
+bool view_act_address(struct view *v, enum action a, const char *prompt)
+{
+	if (a == ACT_ADDRESS)
+		tui_ask(v->t, v, a, prompt, "");
+	else if (a == ACT_BACK)
+		v->has_address = false;
+	return a == ACT_ADDRESS || a == ACT_BACK;
+}
+
 struct view *tui_show(struct tui *t, const char *name)
 {
 	for (unsigned i = 0; i < t->views; i++) {

@@ -62,6 +62,9 @@ void tui_message(struct tui *t, const char *fmt, ...) __attribute__((format(prin
 void tui_ask(struct tui *t, struct view *v, enum action why, const char *prompt, const char *text);
 /* enter() of views that show what is at an address: the text becomes it. */
 bool view_enter_address(struct view *v, enum action asked, const char *text, struct err *e);
+/* act() of the same: asks for an address, or goes back to where the view is by
+ * itself; false: it is another action. */
+bool view_act_address(struct view *v, enum action a, const char *prompt);
 /* Runs a command of the command table; its output goes to the output panel. */
 void tui_command(struct tui *t, const char *line);
 /* Shows a view in the focused pane. */

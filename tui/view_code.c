@@ -104,20 +104,14 @@ static bool act(struct view *v, enum action a)
 	switch (a) {
 	case ACT_BREAK:
 		return toggle_break(v);
-	case ACT_ADDRESS:
-		tui_ask(v->t, v, a, "code at", "");
-		return true;
 	case ACT_OPEN: /* follow a branch */
 		if (intro_disas(v->s, at, v->list.ref, 0, &i, 1, &e) && i.target != UINT64_MAX) {
 			v->has_address = true;
 			v->address = (struct intro_address){at, SPACE_VIRTUAL, i.target};
 		}
 		return true;
-	case ACT_BACK:
-		v->has_address = false;
-		return true;
 	default:
-		return false;
+		return view_act_address(v, a, "code at");
 	}
 }
 

@@ -58,17 +58,11 @@ static void fill(struct view *v, struct lines *l, int width)
 static bool act(struct view *v, enum action a)
 {
 	switch (a) {
-	case ACT_ADDRESS:
-		tui_ask(v->t, v, a, "memory at (l1: l2: l1p: l2p: h:)", "");
-		return true;
 	case ACT_EDIT:
 		tui_ask(v->t, v, a, "bytes in hex, from the row's first", "");
 		return true;
-	case ACT_BACK:
-		v->has_address = false;
-		return true;
 	default:
-		return false;
+		return view_act_address(v, a, "memory at (l1: l2: l1p: l2p: h:)");
 	}
 }
 

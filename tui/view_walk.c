@@ -133,9 +133,6 @@ static bool act(struct view *v, enum action a)
 	case ACT_MODE: /* read, write, execute; then with the tables' own walks */
 		v->mode = (v->mode + 1) % (2 * ACCESSES);
 		return true;
-	case ACT_ADDRESS:
-		tui_ask(v->t, v, a, "walk address (l1: l2: l1p: l2p:)", "");
-		return true;
 	case ACT_OPEN: /* the memory of the entry */
 		if (v->list.ref > 4095) {
 			struct view *m = tui_show(v->t, "memory");
@@ -146,11 +143,8 @@ static bool act(struct view *v, enum action a)
 			}
 		}
 		return true;
-	case ACT_BACK:
-		v->has_address = false;
-		return true;
 	default:
-		return false;
+		return view_act_address(v, a, "walk address (l1: l2: l1p: l2p:)");
 	}
 }
 
