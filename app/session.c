@@ -93,7 +93,7 @@ void session_turn(struct session *ss, int max_ms)
 const struct stop_event *session_wait(void *session, struct intro *s)
 {
 	struct session *ss = session;
-	while (intro_running(s) && !(ss->over && ss->status == STATUS_SIGNAL))
+	while (intro_running(s))
 		session_turn(ss, 50);
 	progress_clear(&ss->progress);
 	return intro_last_stop(s);
