@@ -243,12 +243,13 @@ void block_flush_gva(struct engine_shared *s, uint64_t gva)
 {
 	if (!s->gva_blocks[gva_page(gva)])
 		return;
-	for (unsigned h = 0; h < BLOCK_HASH; h++)
-		for (struct block *b = s->hash[h], *next; b; b = next) {
-			next = b->hash_next;
-			if (!((b->gva ^ gva) & PAGE_MASK))
-				kill(s, b);
-		}
+	for (unsigned h = 0; h < PAGE_HASH; h++)
+		for (struct code_page *p = s->page[h]; p; p = p->next)
+			for (struct block *b = p->blocks, *next; b; b = next) {
+				next = *next_on_page(b, p->hpa);
+				if (!((b->gva ^ gva) & PAGE_MASK))
+					kill(s, b);
+			}
 }
 
 /* --- building */

@@ -94,7 +94,7 @@ struct engine {
 };
 
 #define BLOCK_BYTES_MAX ((size_t)160 << 20)
-#define BLOCK_HASH 65536u
+#define BLOCK_HASH (512u * 1024)
 #define PAGE_HASH  4096u
 #define GVA_PAGES  4096u
 
