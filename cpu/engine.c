@@ -101,6 +101,12 @@ void engine_watch_mode(struct engine_shared *s, engine_mode_fn *fn, void *ctx)
 	s->mode_ctx = ctx;
 }
 
+void engine_watch_outcalls(struct engine_shared *s, engine_outcall_fn *fn, void *ctx)
+{
+	s->outcall_fn = fn;
+	s->outcall_ctx = ctx;
+}
+
 void engine_stats(const struct engine_shared *s, struct engine_stats *out)
 {
 	*out = s->stats;
@@ -234,6 +240,9 @@ void op_run_slow(struct vcpu *c, const struct op *o, insn_slow_fn *slow, const s
 			fp_leave(c);
 			clock_set(c->clock, c->clock_base + c->retired);
 			enum cpu_step step = slow(c, i);
+			const struct engine_shared *s = c->engine->shared;
+			if (s->outcall_fn && (step == CPU_DONE || step == CPU_AGAIN))
+				s->outcall_fn(s->outcall_ctx, c, i);
 			engine_rearm(c);
 			return op_finish(c, o, step);
 		}

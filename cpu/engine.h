@@ -86,6 +86,13 @@ void engine_set_trace(struct engine_shared *e, engine_trace_fn *fn, void *ctx);
 typedef void engine_mode_fn(void *ctx, struct vcpu *c);
 void engine_watch_mode(struct engine_shared *e, engine_mode_fn *fn, void *ctx);
 
+/* fn is told after each instruction that may reach out of the processor (the
+ * rows with I_OUTCALL: ports, control registers, MSRs) and did what it does: no
+ * fault, no exit. A repeated one is told for each element. NULL switches it off;
+ * it costs nothing then. Set between slices. */
+typedef void engine_outcall_fn(void *ctx, struct vcpu *c, const struct insn *i);
+void engine_watch_outcalls(struct engine_shared *e, engine_outcall_fn *fn, void *ctx);
+
 /* Host statistics; outside state and hash. */
 struct engine_stats {
 	uint64_t blocks_built, blocks_flushed, tlb_misses, tlb_walks, smc_events, slow_ops;

@@ -129,6 +129,8 @@ struct engine_shared {
 	void *trace_ctx;
 	engine_mode_fn *mode_fn;
 	void *mode_ctx;
+	engine_outcall_fn *outcall_fn;
+	void *outcall_ctx;
 	struct engine_stats stats;
 	struct stubs *stubs; /* native code (cpu/stub.h); owned; NULL when refused */
 	struct jit *jit;     /* the translator (cpu/jit.h); owned; NULL when refused */

@@ -60,9 +60,7 @@ enum {
 	WANT_VMX_INSN = 8,
 	WANT_EPT_CHANGE = 16,
 	WANT_MODE = 32,
-	WANT_CR = 64,
-	WANT_MSR = 128,
-	WANT_SPACE = 256,
+	WANT_ACCESS = 64,     /* writes of control registers and MSRs, ports, that do not exit */
 	WANT_CONSOLE = 512,
 	WANT_INJECT = 1024,
 	WANT_TABLE_CHANGE = 2048
@@ -81,7 +79,7 @@ struct backend_sink {
 	bool (*transition)(void *ctx, const struct exit_record *r);
 	bool (*before)(void *ctx, const struct exit_record *r, struct exit_verdict *v);
 	bool (*vmwrite)(void *ctx, const struct intro_vmcs_write *w);
-	/* VMX_INSN, EPT_CHANGE, TABLE_CHANGE, MODE, CR, MSR, SPACE, CONSOLE, INJECT: an event
+	/* VMX_INSN, EPT_CHANGE, TABLE_CHANGE, MODE, CR_WRITE, MSR_WRITE, SPACE, PORT, CONSOLE, INJECT: an event
 	 * of events.h, by its kind. */
 	bool (*event)(void *ctx, const struct event *ev);
 };

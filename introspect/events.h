@@ -41,8 +41,8 @@ struct event {
 	uint64_t address, value, old_value;  /* memory, cr-write, msr-write (address: which) */
 	unsigned size; /* bytes; ept-change, table-change: address bits that the entry leaves open */
 	uint64_t entry;      /* these two: where it is, physical to the level whose tables they are */
-	struct place writer; /* and who wrote it, at rip with cr3 */
-	uint64_t rip, cr3;
+	struct place writer; /* and who writes it */
+	uint64_t rip, cr3;   /* these two, and registers and ports without an exit; else 0 */
 	bool write;
 	const char *text; /* console line, snapshot file, log */
 	struct exit_verdict *verdict; /* EVENT_EXIT_BEFORE; NULL elsewhere */

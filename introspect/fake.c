@@ -461,7 +461,7 @@ static bool caps(void *ctx, const char *model, cap_fn *fn, void *fn_ctx, struct 
 }
 
 const struct intro_backend_ops fake_ops = {.name = "recorded",
-	.supports = WANT_TRANSITIONS | WANT_VMWRITE, .free = fake_free, .attach = attach,
+	.supports = WANT_TRANSITIONS | WANT_VMWRITE | WANT_ACCESS, .free = fake_free, .attach = attach,
 	.want = want, .position = position, .levels = levels, .vcpus = vcpus, .vcpu = vcpu,
 	.place_state = place_state, .reg_get = reg_get, .reg_set = reg_set, .host_read = host_read,
 	.host_write = host_write, .root = root, .vmcs_region = vmcs_region, .vmcs_get = vmcs_get,

@@ -237,7 +237,7 @@ static void live_free(void *ctx)
 
 static const struct intro_backend_ops ops = {.name = "live",
 	.supports = WANT_TRANSITIONS | WANT_BEFORE | WANT_VMWRITE | WANT_VMX_INSN |
-		WANT_EPT_CHANGE | WANT_TABLE_CHANGE | WANT_MODE | WANT_CONSOLE, .free = live_free,
+		WANT_EPT_CHANGE | WANT_TABLE_CHANGE | WANT_MODE | WANT_ACCESS | WANT_CONSOLE, .free = live_free,
 	.attach = live_attach, .want = live_want, .want_records = live_want_records, .position = position, .log = log_of,
 	.levels = levels, .vcpus = vcpus, .vcpu = vcpu_info, .current_vcpu = current_vcpu,
 	.place_state = live_place_state, .reg_get = live_reg_get, .reg_set = live_reg_set,

@@ -75,6 +75,24 @@ static bool heard_entry_write(struct live *v, const struct l0_event *ev)
 	return v->sink.event(v->sink.ctx, &out);
 }
 
+/* Registers and ports that did not exit; those that did come as records. */
+static bool heard_access(struct live *v, const struct l0_event *ev)
+{
+	static const enum event_kind kinds[] = {
+		EVENT_CR_WRITE, EVENT_MSR_WRITE, EVENT_PORT, EVENT_PORT};
+	struct event out = {.kind = kinds[ev->shift],
+		.at = {ev->level >= 2 ? live_level(v, ev->vcpu) : LEVEL_L1, ev->vcpu},
+		.position = l0_position(v->l), .address = ev->number, .value = ev->new_,
+		.size = (unsigned)ev->old, .write = ev->shift != L0_READS_PORT, .rip = ev->at,
+		.cr3 = live_cpu(v, ev->vcpu)->cr3};
+	bool stop = v->sink.event(v->sink.ctx, &out);
+	if (ev->shift == L0_WRITES_CR && ev->number == 3) {
+		out.kind = EVENT_SPACE;
+		stop |= v->sink.event(v->sink.ctx, &out);
+	}
+	return stop;
+}
+
 static bool heard(void *ctx, const struct l0_event *ev)
 {
 	struct live *v = ctx;
@@ -101,6 +119,8 @@ static bool heard(void *ctx, const struct l0_event *ev)
 		return heard_before(v, ev);
 	case L0_EV_EPT_WRITE: case L0_EV_TABLE_WRITE:
 		return heard_entry_write(v, ev);
+	case L0_EV_ACCESS:
+		return heard_access(v, ev);
 	case L0_EV_MODE:
 		return pass_on(v, ev, EVENT_MODE);
 	default:
@@ -123,7 +143,8 @@ void live_want(void *ctx, unsigned wants)
 		unsigned want;
 		enum l0_event_kind kind;
 	} map[] = {{WANT_TRANSITIONS, L0_EV_RECORD}, {WANT_VMX_INSN, L0_EV_VMX_INSN},
-		{WANT_EPT_CHANGE, L0_EV_EPT_WRITE}, {WANT_TABLE_CHANGE, L0_EV_TABLE_WRITE}, {WANT_BEFORE, L0_EV_EXIT_BEFORE}, {WANT_MODE, L0_EV_MODE}};
+		{WANT_EPT_CHANGE, L0_EV_EPT_WRITE}, {WANT_TABLE_CHANGE, L0_EV_TABLE_WRITE}, {WANT_BEFORE, L0_EV_EXIT_BEFORE}, {WANT_MODE, L0_EV_MODE},
+		{WANT_ACCESS, L0_EV_ACCESS}};
 	struct live *v = ctx;
 	/* the write ring is always kept: history is asked for afterwards */
 	uint32_t kinds = 1u << L0_EV_BREAK | 1u << L0_EV_WATCH | 1u << L0_EV_VMCS_WRITE;

@@ -55,11 +55,16 @@ enum l0_event_kind {
 	L0_EV_TABLE_WRITE,  /* the same of a guest's own tables, of `level`: `at` is physical to
 	                     * that level, `number` the first linear address */
 	L0_EV_MODE,         /* L1 or L2 switched mode: old, new = enum l0_mode */
+	L0_EV_ACCESS,       /* an instruction wrote a control register or an MSR or moved a port,
+	                     * and did not exit: `shift` = enum l0_access, `number` = which,
+	                     * new = the value; ports: old = bytes */
 	L0_EV_TRIPLE_FAULT, /* of level `level` */
 	L0_EV_INPUT,        /* an entry went into the input log: `number` */
 	L0_EV_STOPPED,      /* l0_run is about to return; `number` = enum l0_why */
 	L0_EV_EXIT_BEFORE   /* an exit that L0 has not decided about: `record` as it would be */
 };
+
+enum l0_access { L0_WRITES_CR, L0_WRITES_MSR, L0_WRITES_PORT, L0_READS_PORT };
 
 /* What an observer of L0_EV_EXIT_BEFORE decides; an entry of the input log. */
 enum l0_verdict_action {

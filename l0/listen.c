@@ -1,6 +1,8 @@
 #include "l0/listen.h"
 
 #include "base/buf.h"
+#include "cpu/insn.h"
+#include "cpu/mnemonic.h"
 #include "ept/formats.h"
 #include "l0/nested.h"
 #include "l0/shadow/vcpu.h"
@@ -12,7 +14,7 @@
 #define NO_MODE L0_MODES
 
 struct listen {
-	bool ept, guest, mode;  /* who is listened for */
+	bool ept, guest, mode;  /* what is listened for */
 	struct tables *tables;  /* owned; NULL while nobody listens for tables */
 	uint8_t seen[L0_VCPUS];             /* the mode that L1 was in */
 	uint8_t seen2[NESTED_VMCS12S];      /* and each L2 */
@@ -136,15 +138,62 @@ static void forget_modes(struct listen *s)
 	memset(s->seen2, NO_MODE, sizeof(s->seen2));
 }
 
+/* --- registers and ports ---------------------------------------------------- */
+
+static void on_port(struct l0_event *ev, const struct vcpu *c, const struct insn *i, bool write)
+{
+	const struct insn_operand *o = &i->op[write ? 0 : 1];
+	unsigned size = i->opsize == 8 ? 4 : i->opsize;
+	bool string = i->mnemonic != ZYDIS_MNEMONIC_IN && i->mnemonic != ZYDIS_MNEMONIC_OUT;
+	ev->shift = write ? L0_WRITES_PORT : L0_READS_PORT;
+	ev->number = !string && o->kind == OPND_IMM ? (uint8_t)i->imm : (uint16_t)c->gpr[RDX];
+	ev->old = size;
+	ev->new_ = string ? 0 : c->gpr[RAX] & (size == 4 ? UINT32_MAX : (1u << 8 * size) - 1);
+}
+
+static void on_outcall(void *ctx, struct vcpu *c, const struct insn *i)
+{
+	struct l0 *l = ctx;
+	struct l0_event ev = {.kind = L0_EV_ACCESS, .vcpu = (uint8_t)c->id,
+		.level = l->vcpu[c->id].level, .at = c->rip};
+	switch (i->mnemonic) {
+	case ZYDIS_MNEMONIC_MOV_CR:
+		if (i->op[0].kind != OPND_CR)
+			return;
+		ev.shift = L0_WRITES_CR;
+		ev.number = i->op[0].reg;
+		ev.new_ = gpr_read(c, &i->op[1]);
+		break;
+	case ZYDIS_MNEMONIC_WRMSR:
+		ev.shift = L0_WRITES_MSR;
+		ev.number = (uint32_t)c->gpr[RCX];
+		ev.new_ = c->gpr[RDX] << 32 | (uint32_t)c->gpr[RAX];
+		break;
+	case ZYDIS_MNEMONIC_IN: case ZYDIS_MNEMONIC_INSB: case ZYDIS_MNEMONIC_INSW:
+	case ZYDIS_MNEMONIC_INSD:
+		on_port(&ev, c, i, false);
+		break;
+	case ZYDIS_MNEMONIC_OUT: case ZYDIS_MNEMONIC_OUTSB: case ZYDIS_MNEMONIC_OUTSW:
+	case ZYDIS_MNEMONIC_OUTSD:
+		on_port(&ev, c, i, true);
+		break;
+	default:
+		return;
+	}
+	l0_tell(l, &ev);
+}
+
 /* -------------------------------------------------------------------------- */
 
 void listen_update(struct l0 *l)
 {
 	bool ept = l0_observed(l, L0_EV_EPT_WRITE) && l->nested;
 	bool guest = l0_observed(l, L0_EV_TABLE_WRITE), mode = l0_observed(l, L0_EV_MODE);
-	if (!l->listen && !ept && !guest && !mode)
+	bool access = l0_observed(l, L0_EV_ACCESS);
+	if (!l->listen && !ept && !guest && !mode && !access)
 		return;
 	struct listen *s = of(l);
+	engine_watch_outcalls(l->engine, access ? on_outcall : NULL, l);
 	if (ept != s->ept || guest != s->guest) {
 		stop_tables(s);
 		s->ept = ept;

@@ -1,5 +1,6 @@
 /* What is looked for only while an observer asks for it: changes of page tables
- * (l0/tables.h has the trees) and switches of the processor's mode.
+ * (l0/tables.h has the trees), switches of the processor's mode, and accesses to
+ * registers and ports that do not exit.
  *
  * Which trees there are is heard where L1 enters L2 and where the processor may
  * have another CR3. Nothing here is machine state, and a run takes the same

@@ -56,6 +56,8 @@ void event_convert(const struct event *ev, struct nestscope_event *out)
 	if (ev->kind == EVENT_EPT_CHANGE || ev->kind == EVENT_TABLE_CHANGE) {
 		out->gpa = ev->entry;
 		out->from = ev->writer.level;
+	}
+	if (ev->rip) {
 		out->rip = ev->rip;
 		out->cr3 = ev->cr3;
 	}
