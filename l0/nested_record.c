@@ -46,7 +46,7 @@ static uint64_t put(struct nested_vcpu *nv, const struct vmx_exit *x, struct rin
 	r->vmcs12 = nv->cur ? nv->cur->at : UINT64_MAX;
 	memcpy(regs.gpr, nv->c->gpr, sizeof(regs.gpr));
 	regs.rflags = nv->c->rflags;
-	regs.cr3 = shadow_regs_of(nv, nv->l0v->level).cr3;
+	regs.cr3 = shadow_cr3_of(nv, nv->l0v->level);
 	return l0_record(l, r, &regs);
 }
 

@@ -120,7 +120,7 @@ static struct nested_writer writer_now(
 {
 	return (struct nested_writer){.at = l0_position(nv->n->l),
 		.rip = nv->c->rip,
-		.cr3 = shadow_regs_of(nv, 1).cr3,
+		.cr3 = shadow_cr3_of(nv, 1),
 		.vcpu = (uint8_t)nv->c->id,
 		.kind = kind};
 }

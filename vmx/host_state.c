@@ -97,6 +97,5 @@ enum vmx_abort vmx_load_host_state(struct vcpu *c, const struct vmcs *v)
 	c->monitor = gpa(UINT64_MAX);
 	bool pae = !host64 && (c->cr4 & CR4_PAE) && (c->cr0 & CR0_PG);
 	bool ok = !pae || load_pdptes(c, x->caps->phys_bits);
-	vcpu_state_changed(c);
 	return ok ? 0 : ABORT_HOST_PDPTE;
 }

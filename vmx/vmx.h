@@ -131,8 +131,9 @@ void vmx_force_exit(struct vcpu *c, const struct vmx_exit *exit);
 void vmx_exit_at_boundary(struct vcpu *c, enum vmx_exit_reason reason);
 
 /* SDM Vol. 3C 27.5 "Loading Host State" and 27.6 "Loading MSRs" without the
- * MSR list: loads struct vcpu from v's host-state fields. vcpu_state_changed
- * is called. 0, or the VMX-abort indicator. */
+ * MSR list: loads struct vcpu from v's host-state fields. The vCPU is in the guest's
+ * address spaces until the vmx_enter() or vcpu_state_changed() that has to follow.
+ * 0, or the VMX-abort indicator. */
 enum vmx_abort vmx_load_host_state(struct vcpu *c, const struct vmcs *v);
 
 /* Guest-state fields from and to struct vcpu, SDM 26.3.2 "Loading Guest

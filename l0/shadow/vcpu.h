@@ -14,6 +14,12 @@ static inline bool shadow_on(const struct nested_vcpu *nv)
 	return nv->n->opt->mmu == L0_MMU_SHADOW_ON_SHADOW;
 }
 
+/* CR3 as the level has it, while it runs. */
+static inline uint64_t shadow_cr3_of(const struct nested_vcpu *nv, unsigned level)
+{
+	return shadow_on(nv) && nv->paging.lowered ? nv->paging.regs[level == 2].cr3 : nv->c->cr3;
+}
+
 /* --- vcpu.c */
 void shadow_new(struct nested *n);
 /* Nothing is known of the guest's paging: reset, INIT. */

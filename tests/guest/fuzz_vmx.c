@@ -21,7 +21,8 @@
 
 static const char *const options[] = {NULL, "use.shadow-vmcs=off", "cap.vmcs-shadowing=off",
 	"mmu=shadow-on-ept", "use.vpid=off", "cap.ve=off", "cap.unrestricted=off", "cap.apicv=off",
-	"cap.pml=off,cap.mbec=off", "ring=off", "mmu=shadow-on-shadow"};
+	"cap.pml=off,cap.mbec=off", "ring=off", "mmu=shadow-on-shadow", "use.preemption-timer=off",
+	"use.pml=on", "use.pml=on,mmu=shadow-on-ept"};
 #define OPTIONS (sizeof(options) / sizeof(*options))
 
 struct totals {
