@@ -172,21 +172,21 @@ uint64_t load_low(struct load *l, const void *data, uint64_t len, uint64_t align
 	return load_place(l, at, data, len, len, what) ? at : 0;
 }
 
-/* Flat descriptors: 08h and 10h 32-bit code and data as multiboot loaders
- * have them; Linux wants 64-bit code at 10h and data at 18h. */
-bool load_tables(struct load *l, bool paging)
+bool load_tables(struct load *l, enum load_mode mode, uint16_t cs)
 {
 	const uint64_t data = UINT64_C(0x00cf93000000ffff), code32 = UINT64_C(0x00cf9b000000ffff),
 		       code64 = UINT64_C(0x00af9b000000ffff);
-	uint64_t gdt[4] = {0, code32, paging ? code64 : data, data};
+	const bool paging = mode == LOAD_LONG;
+	uint64_t gdt[4] = {0, code32, data, data};
 	struct load_entry *en = l->entry;
+	gdt[cs / 8] = paging ? code64 : code32;
 	en->gdt_base = load_low(l, gdt, sizeof(gdt), 4096, "descriptor table");
 	if (!en->gdt_base)
 		return false;
 	en->gdt_limit = sizeof(gdt) - 1;
-	en->mode = paging ? LOAD_LONG : LOAD_PROTECTED;
-	en->cs = paging ? 0x10 : 0x08;
-	en->ds = paging ? 0x18 : 0x10;
+	en->mode = mode;
+	en->cs = cs;
+	en->ds = cs + 8;
 	if (!paging)
 		return true;
 	uint64_t table[6][512] = {{0}};
@@ -257,7 +257,7 @@ bool load_flat(struct load *l, const struct load_file *f)
 	if (!load_place(l, at, f->data, f->size, f->size, "image"))
 		return false;
 	if (at >= 0x100000)
-		return load_tables(l, false);
+		return load_tables(l, LOAD_PROTECTED, LOAD_CS);
 	/* As a boot sector starts: CS 0 where it reaches, a stack below the image. */
 	l->entry->mode = LOAD_REAL;
 	l->entry->cs = at <= 0xffff ? 0 : (uint16_t)(at >> 4);

@@ -122,7 +122,7 @@ static bool start_pvh(struct load *l, uint64_t entry)
 	load_put32(info + 48, n);
 	l->entry->rbx = load_low(l, info, sizeof(info), 16, "start info");
 	l->entry->rip = entry;
-	return l->entry->rbx && load_tables(l, false);
+	return l->entry->rbx && load_tables(l, LOAD_PROTECTED, LOAD_CS);
 }
 
 bool load_elf(struct load *l, const struct load_file *f)
@@ -134,6 +134,7 @@ bool load_elf(struct load *l, const struct load_file *f)
 		return start_pvh(l, info.pvh);
 	l->entry->rip = info.entry;
 	if (info.is64)
-		return load_linux_params(l, NULL, 0, UINT64_C(1) << 32);
-	return load_tables(l, false);
+		return load_linux_params(l, NULL, 0, UINT64_C(1) << 32) &&
+			load_tables(l, LOAD_LONG, LOAD_LINUX_CS);
+	return load_tables(l, LOAD_PROTECTED, LOAD_CS);
 }

@@ -1,6 +1,7 @@
-/* Linux by its 64-bit boot protocol (Documentation/arch/x86/boot.rst): the
+/* Linux by its boot protocols (Documentation/arch/x86/boot.rst): the
  * protected-mode part of a bzImage goes to its preferred address and starts
- * at +200h with boot_params in RSI.
+ * with boot_params in RSI, in long mode at +200h where it has a 64-bit entry
+ * point, else in protected mode at its beginning.
  */
 #include "machine/load_parts.h"
 
@@ -68,19 +69,18 @@ bool load_linux_params(
 	load_put32(bp + BP_EXT_INITRD + 4, (uint32_t)(initrd_size >> 32));
 	load_put32(bp + BP_CMDLINE, (uint32_t)cmdline);
 	l->entry->rsi = load_low(l, bp, sizeof(bp), 4096, "boot parameters");
-	return l->entry->rsi && load_tables(l, true);
+	return l->entry->rsi != 0;
 }
 
 bool load_linux(struct load *l, const struct load_file *f)
 {
 	const uint8_t *d = f->data;
 	unsigned version = load_le16(d + BP_VERSION);
-	if (load_le16(d + BP_BOOT_FLAG) != 0xaa55 || version < 0x020c ||
-		!(load_le16(d + BP_XLOADFLAGS) & XLF_KERNEL_64))
+	if (load_le16(d + BP_BOOT_FLAG) != 0xaa55 || version < 0x020a)
 		return err_set(l->err, ERR_FILE,
-			"kernel %s has no 64-bit entry point (boot protocol %u.%02u; 2.12 or later with "
-			"XLF_KERNEL_64 is wanted)",
-			f->path, version >> 8, version & 0xff);
+			"kernel %s speaks boot protocol %u.%02u; 2.10 or later is wanted", f->path,
+			version >> 8, version & 0xff);
+	bool long_mode = version >= 0x020c && (load_le16(d + BP_XLOADFLAGS) & XLF_KERNEL_64);
 	uint64_t setup = ((uint64_t)(d[BP_HEADER] ? d[BP_HEADER] : 4) + 1) * 512;
 	size_t header_len = 0x202u + d[0x201] - BP_HEADER;
 	uint64_t at = load_le64(d + BP_PREF_ADDRESS), room = load_le32(d + BP_INIT_SIZE);
@@ -95,7 +95,8 @@ bool load_linux(struct load *l, const struct load_file *f)
 			f->size, setup + want);
 	if (!load_place(l, at, d + setup, f->size - setup, room, "kernel"))
 		return false;
-	l->entry->rip = at + 0x200;
+	l->entry->rip = long_mode ? at + 0x200 : at;
 	return load_linux_params(
-		l, d + BP_HEADER, header_len, (uint64_t)load_le32(d + BP_INITRD_MAX) + 1);
+		       l, d + BP_HEADER, header_len, (uint64_t)load_le32(d + BP_INITRD_MAX) + 1) &&
+		load_tables(l, long_mode ? LOAD_LONG : LOAD_PROTECTED, LOAD_LINUX_CS);
 }

@@ -315,7 +315,7 @@ static bool load_all(struct multiboot *b)
 		buf_fmt(&line, " %s", l->cfg->append);
 	b->line = xstrdup(line.data);
 	buf_done(&line);
-	return (b->two ? info2(b) : info1(b)) && load_tables(l, false);
+	return (b->two ? info2(b) : info1(b)) && load_tables(l, LOAD_PROTECTED, LOAD_CS);
 }
 
 bool load_multiboot(struct load *l, const struct load_file *f)

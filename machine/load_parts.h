@@ -48,9 +48,12 @@ uint64_t load_room(const struct load *l, uint64_t from, uint64_t below, uint64_t
 /* load_room in low memory from LOAD_LOW, then load_place; 0 on failure. */
 uint64_t load_low(struct load *l, const void *data, uint64_t len, uint64_t align, const char *what);
 
-/* GDT, and with `paging` an identity map of the first 4 GiB; fills the
- * entry's mode and tables. */
-bool load_tables(struct load *l, bool paging);
+#define LOAD_CS       0x08 /* multiboot's and PVH's code selector */
+#define LOAD_LINUX_CS 0x10 /* that of Linux' boot protocols */
+
+/* GDT with a flat code segment at `cs` and data behind it, and for LOAD_LONG
+ * an identity map of the first 4 GiB; fills the entry's mode and tables. */
+bool load_tables(struct load *l, enum load_mode mode, uint16_t cs);
 
 /* The e820 map in the 20-byte form {base, size, type}; returns the count. */
 unsigned load_e820(const struct load *l, uint8_t *out, unsigned max);

@@ -174,6 +174,26 @@ static void test_bzimage(void **ctx)
 	machine_free(m);
 }
 
+static void test_bzimage_of_32_bits(void **ctx)
+{
+	(void)ctx;
+	struct machine *m = machine();
+	struct file *f = bzimage();
+	struct load_entry en;
+	struct err e;
+	f->data[0x236] = 0; /* no 64-bit entry point */
+	assert_true(load(m, f, LOAD_KERNEL, &en, &e));
+	assert_int_equal(en.mode, LOAD_PROTECTED);
+	assert_true(en.rip == 0x1000000 && en.cs == 0x10 && en.ds == 0x18);
+	assert_true(peek(m, en.rsi + 0x202) == 0x53726448);
+	assert_true(peek(m, en.gdt_base + 0x14) == 0x00cf9b00 && peek(m, en.gdt_base + 0x1c) == 0x00cf9300);
+	f->data[0x206] = 9;
+	assert_false(load(m, f, LOAD_KERNEL, &en, &e));
+	assert_non_null(strstr(e.msg, "boot protocol 2.09; 2.10 or later"));
+	file_free(f);
+	machine_free(m);
+}
+
 static void test_pvh_and_plain(void **ctx)
 {
 	(void)ctx;
@@ -357,7 +377,7 @@ static void test_initrd_too_large(void **ctx)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_bzimage),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_bzimage), cmocka_unit_test(test_bzimage_of_32_bits),
 		cmocka_unit_test(test_pvh_and_plain), cmocka_unit_test(test_multiboot_elf),
 		cmocka_unit_test(test_multiboot_addresses), cmocka_unit_test(test_multiboot2),
 		cmocka_unit_test(test_flat), cmocka_unit_test(test_damage),
