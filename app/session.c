@@ -84,7 +84,7 @@ void session_turn(struct session *ss, int max_ms)
 	enum run_result r = intro_run_slice(ss->s, 0, &wake);
 	int timeout = r == RUN_RUNNING ? 0 : r == RUN_WAITING ? timeout_until(wake, max_ms) : max_ms;
 	loop_poll(ss->l->loop, timeout);
-	if (ss->l->progress)
+	if (ss->l->progress && intro_running(ss->s)) /* a prompt stands alone */
 		ss->l->progress(ss->l->progress_ctx, ss->l);
 	if (ss->tui && !tui_tick(ss->tui))
 		ss->over = true;

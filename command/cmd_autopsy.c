@@ -204,7 +204,8 @@ bool cmd_caps(struct shell *sh, struct args *a, struct output *o, struct err *e)
 	else if (here->rows)
 		show_caps(here, o);
 	else
-		ok = err_set(e, ERR_GENERAL, "no capability or control matches '%s'", here->filter[0]);
+		ok = err_set(e, ERR_GENERAL, "no capability or control matches '%s'; a part of a name "
+			"does, e.g. CTLS2 or posted", here->filter[0]);
 out:
 	free(here);
 	free(there);

@@ -14,13 +14,14 @@
 
 static void symbol_cell(struct shell *sh, unsigned level, uint64_t cr3, uint64_t rip, struct output *o)
 {
-	struct symbol y;
-	if (rip == UINT64_MAX)
+	struct buf b = {0};
+	if (rip == UINT64_MAX) {
 		out_none(o);
-	else if (intro_symbol_at_cr3(sh->s, level ? level : 1, cr3, rip, &y))
-		out_fmt(o, "%s+0x%" PRIx64, y.name, rip - y.address);
-	else
-		out_hex(o, rip);
+		return;
+	}
+	intro_symbol_print_cr3(sh->s, level, cr3, rip, &b);
+	out_str(o, b.data);
+	buf_done(&b);
 }
 
 static void totals(struct shell *sh, struct output *o)
@@ -91,15 +92,14 @@ struct names {
 static const char *name_of(struct shell *sh, struct names *names, const struct exit_record *r)
 {
 	struct names *n = &names[(r->rip ^ r->rip >> 10 ^ r->from) % NAMES];
-	struct symbol y;
+	struct buf b = {0};
 	if (n->level == r->from && n->rip == r->rip)
 		return n->text;
 	n->level = r->from;
 	n->rip = r->rip;
-	if (intro_symbol_at_cr3(sh->s, r->from, r->cr3, r->rip, &y))
-		snprintf(n->text, sizeof n->text, "%s+0x%" PRIx64, y.name, r->rip - y.address);
-	else
-		snprintf(n->text, sizeof n->text, "0x%" PRIx64, r->rip);
+	intro_symbol_print_cr3(sh->s, r->from, r->cr3, r->rip, &b);
+	snprintf(n->text, sizeof n->text, "%s", b.data);
+	buf_done(&b);
 	return n->text;
 }
 

@@ -6,8 +6,8 @@
  * vmcs01.X), exit properties (level, from, to, kind, handler, reason, qual,
  * detail, gpa, gla, rip, vector, port, msr, field, cost, vcpu, seq, clock),
  * constants (exit reason names, EXIT kinds l0 l1 l2), memory ([addr] 8 bytes,
- * u8[addr] u16[] u32[] u64[], l2p:u32[addr] in a space), symbols by name
- * (their address), convenience ($pc $sp $hits). Comparisons are unsigned.
+ * u8[addr] u16[] u32[] u64[], l2p:u32[addr] or u32[l2p:addr] in a space), symbols by name
+ * (their address; l2:name in another level), convenience ($pc $sp $hits). Comparisons are unsigned.
  *
  * Compiled code is a straight line with forward jumps: it ends after at most
  * its own length, allocates nothing, and a fault (unreadable memory, division

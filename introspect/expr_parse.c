@@ -20,6 +20,7 @@ struct parser {
 	struct err *e;
 	unsigned depth;
 	bool failed;
+	unsigned names; /* level that names are looked up in; 0: at */
 };
 
 static bool fail(struct parser *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -94,16 +95,6 @@ static bool is_word(char c)
 	return isalnum((unsigned char)c) || c == '_' || c == '$' || c == '.' || c == '@';
 }
 
-/* [address], after an optional size and space. */
-static bool load(struct parser *k, unsigned size, enum intro_space space, unsigned level)
-{
-	if (!close_with(k, '[') || !expression(k, 0) || !close_with(k, ']'))
-		return false;
-	return expr_emit(k->x, (struct expr_op){.code = XOP_LOAD, .size = (uint8_t)size,
-				       .space = (uint8_t)space, .arg = (uint8_t)level}) ||
-		fail(k, "the expression is longer than %d operations", EXPR_OPS);
-}
-
 static unsigned load_size(const char *w)
 {
 	return !strcmp(w, "u8") ? 1 : !strcmp(w, "u16") ? 2 : !strcmp(w, "u32") ? 4 :
@@ -125,6 +116,47 @@ static bool space_prefix(const char *w, enum intro_space *space, unsigned *level
 	*space = n == 3 ? SPACE_PHYSICAL : SPACE_VIRTUAL;
 	*level = (unsigned)(w[1] - '0');
 	return true;
+}
+
+/* "l2:" at the start of an address, where no memory follows it. */
+static bool inner_prefix(struct parser *k, enum intro_space *space, unsigned *level)
+{
+	char w[8];
+	size_t n = 0, m;
+	blanks(k);
+	while (is_word(k->p[n]))
+		n++;
+	if (!n || n >= sizeof w || k->p[n] != ':')
+		return false;
+	snprintf(w, sizeof w, "%.*s", (int)n, k->p);
+	for (m = n + 1; is_word(k->p[m]); m++)
+		;
+	if (k->p[m] == '[' || !space_prefix(w, space, level))
+		return false;
+	k->p += n + 1;
+	return true;
+}
+
+/* [address], after an optional size and space: l2:u32[address] is the same as
+ * u32[l2:address]. Names in it are that level's. */
+static bool load(struct parser *k, unsigned size, enum intro_space space, unsigned level)
+{
+	unsigned before = k->names;
+	if (!close_with(k, '['))
+		return false;
+	if (!level && space == SPACE_VIRTUAL)
+		inner_prefix(k, &space, &level);
+	k->names = level ? level : before;
+	bool ok = expression(k, 0) && close_with(k, ']');
+	k->names = before;
+	return ok && (expr_emit(k->x, (struct expr_op){.code = XOP_LOAD, .size = (uint8_t)size,
+				      .space = (uint8_t)space, .arg = (uint8_t)level}) ||
+			     fail(k, "the expression is longer than %d operations", EXPR_OPS));
+}
+
+static struct place names_at(const struct parser *k)
+{
+	return (struct place){k->names ? k->names : k->at.level, k->at.vcpu};
 }
 
 static bool constant(const char *w, uint64_t *v)
@@ -167,6 +199,19 @@ static bool vmcs_operand(struct parser *k, const char *w)
 			    fail(k, "the expression is too long"));
 }
 
+/* A symbol of another level is named with that level. */
+static bool unknown(struct parser *k, const char *w)
+{
+	struct intro_level l[INTRO_MAX_LEVELS];
+	struct symbol sym;
+	unsigned n = intro_levels(k->s, l, INTRO_MAX_LEVELS);
+	for (unsigned i = 0; i < n; i++)
+		if (l[i].id != names_at(k).level &&
+			intro_symbol_find(k->s, (struct place){l[i].id, k->at.vcpu}, w, &sym))
+			return fail(k, "'%.60s' is a symbol of %s: write %s:%.60s", w, l[i].name, l[i].name, w);
+	return fail(k, "'%.60s' is no register, exit property, exit reason, VMCS field or symbol", w);
+}
+
 static bool named(struct parser *k, const char *w)
 {
 	uint64_t v;
@@ -187,9 +232,9 @@ static bool named(struct parser *k, const char *w)
 		return emit(k, XOP_CONST, v);
 	if (vmcs_operand(k, w) || k->failed)
 		return !k->failed;
-	if (intro_symbol_find(k->s, k->at, w, &sym))
+	if (intro_symbol_find(k->s, names_at(k), w, &sym))
 		return emit(k, XOP_CONST, sym.address);
-	return fail(k, "'%.60s' is no register, exit property, exit reason, VMCS field or symbol", w);
+	return unknown(k, w);
 }
 
 static bool word(struct parser *k)
@@ -208,7 +253,7 @@ static bool word(struct parser *k)
 		if (m < sizeof w) {
 			struct symbol sym;
 			snprintf(w, sizeof w, "%.*s", (int)m, k->p);
-			if (intro_symbol_find(k->s, k->at, w, &sym)) {
+			if (intro_symbol_find(k->s, names_at(k), w, &sym)) {
 				k->p += m;
 				return emit(k, XOP_CONST, sym.address);
 			}
@@ -224,8 +269,15 @@ static bool word(struct parser *k)
 		if (n >= sizeof w)
 			return fail(k, "the name is too long");
 		snprintf(w, sizeof w, "%.*s", (int)n, k->p);
+		struct symbol sym;
+		if (n && k->p[n] != '[' && space == SPACE_VIRTUAL &&
+			intro_symbol_find(k->s, (struct place){level, k->at.vcpu}, w, &sym)) {
+			k->p += n;
+			return emit(k, XOP_CONST, sym.address);
+		}
 		if (n && !load_size(w))
-			return fail(k, "after a space comes memory: [ADDRESS] or u8[] u16[] u32[] u64[]");
+			return fail(k, "after a space comes memory, [ADDRESS] or u8[] u16[] u32[] u64[], or a "
+				"symbol");
 		k->p += n;
 		return load(k, n ? load_size(w) : 8, space, level);
 	}

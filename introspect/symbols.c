@@ -159,6 +159,20 @@ bool intro_symbol_at_cr3(
 	return intro_symbol_at(s, (struct place){level, 0}, address, out);
 }
 
+bool intro_symbol_print_cr3(
+	struct intro *s, unsigned level, uint64_t cr3, uint64_t address, struct buf *out)
+{
+	struct symbol y;
+	bool found = intro_symbol_at_cr3(s, level ? level : LEVEL_L1, cr3, address, &y);
+	if (found)
+		buf_str(out, y.name);
+	if (found && address != y.address)
+		buf_fmt(out, "+0x%llx", (unsigned long long)(address - y.address));
+	else if (!found)
+		buf_fmt(out, "0x%llx", (unsigned long long)address);
+	return found;
+}
+
 void intro_symbol_print(struct intro *s, struct place at, uint64_t address, struct buf *out)
 {
 	struct symbol y;

@@ -21,6 +21,9 @@ bool intro_symbol_at(struct intro *s, struct place at, uint64_t address, struct 
 /* For an address space named by CR3 (records in the past). */
 bool intro_symbol_at_cr3(
 	struct intro *s, unsigned level, uint64_t cr3, uint64_t address, struct symbol *out);
+/* Appends "name", "name+0x12", or "0x..." and returns false when there is none. */
+bool intro_symbol_print_cr3(
+	struct intro *s, unsigned level, uint64_t cr3, uint64_t address, struct buf *out);
 /* Appends "name+0x12 [module]", or "0x..." when there is none. */
 void intro_symbol_print(struct intro *s, struct place at, uint64_t address, struct buf *out);
 

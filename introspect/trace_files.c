@@ -24,12 +24,7 @@ struct file_writer {
 
 void trace_symbol(struct intro *s, const struct exit_record *r, struct buf *out)
 {
-	struct symbol y;
-	unsigned level = r->from ? r->from : LEVEL_L1;
-	if (intro_symbol_at_cr3(s, level, r->cr3, r->rip, &y))
-		buf_fmt(out, "%s+0x%" PRIx64, y.name, r->rip - y.address);
-	else
-		buf_fmt(out, "0x%" PRIx64, r->rip);
+	intro_symbol_print_cr3(s, r->from, r->cr3, r->rip, out);
 }
 
 static void *file_open(struct intro *s, const char *path, struct err *e)

@@ -126,12 +126,7 @@ static void row(struct view *v, struct lines *l, const struct exit_stat *x, uint
 	}
 	buf_clear(&text);
 	if (x->rip != UINT64_MAX) {
-		struct symbol sym;
-		if (intro_symbol_at_cr3(v->s, code, x->cr3, x->rip, &sym))
-			buf_fmt(&text, "%s+0x%llx", sym.name,
-				(unsigned long long)(x->rip - sym.address));
-		else
-			buf_fmt(&text, "0x%llx", (unsigned long long)x->rip);
+		intro_symbol_print_cr3(v->s, code, x->cr3, x->rip, &text);
 		lines_add(l, COLOUR_SYMBOL, "%s", text.data);
 	}
 	buf_done(&text);

@@ -63,7 +63,6 @@ static void opened(struct view *v, struct lines *l, const struct exit_record *r)
 static void row(struct view *v, struct lines *l, const struct exit_record *r)
 {
 	struct buf b = {0};
-	struct symbol sym;
 	lines_row(l, r->seq);
 	lines_add(l, COLOUR_DIM, "%8llu ", (unsigned long long)r->seq);
 	lanes(l, r);
@@ -75,11 +74,9 @@ static void row(struct view *v, struct lines *l, const struct exit_record *r)
 		if (b.len)
 			lines_add(l, COLOUR_ADDRESS, " %s", b.data);
 	}
-	if (intro_symbol_at_cr3(v->s, r->from, r->cr3, r->rip, &sym))
-		lines_add(l, COLOUR_SYMBOL, "  %s+0x%llx", sym.name,
-			(unsigned long long)(r->rip - sym.address));
-	else
-		lines_add(l, COLOUR_ADDRESS, "  0x%llx", (unsigned long long)r->rip);
+	buf_clear(&b);
+	bool named = intro_symbol_print_cr3(v->s, r->from, r->cr3, r->rip, &b);
+	lines_add(l, named ? COLOUR_SYMBOL : COLOUR_ADDRESS, "  %s", b.data);
 	if (r->by_tool)
 		lines_add(l, COLOUR_WARN, "  by a tool");
 	buf_done(&b);

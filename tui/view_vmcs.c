@@ -88,15 +88,13 @@ static void opened(struct view *v, struct lines *l, const struct intro_field *f)
 			origin.shadowed_read ? "; shadowing serves it" : "");
 	}
 	if (intro_vmcs_writer(v->s, at, f->encoding, &w)) {
-		struct symbol sym;
+		struct buf by = {0};
+		bool named = intro_symbol_print_cr3(v->s, LEVEL_L1, w.cr3, w.rip, &by);
 		lines_row(l, f->encoding);
 		lines_add(l, COLOUR_DIM, "    writer  %s at %llu, ", intro_writer_name(w.writer),
 			(unsigned long long)w.at.clock);
-		if (intro_symbol_at_cr3(v->s, LEVEL_L1, w.cr3, w.rip, &sym))
-			lines_add(l, COLOUR_SYMBOL, "%s+0x%llx", sym.name,
-				(unsigned long long)(w.rip - sym.address));
-		else
-			lines_add(l, COLOUR_ADDRESS, "0x%llx", (unsigned long long)w.rip);
+		lines_add(l, named ? COLOUR_SYMBOL : COLOUR_ADDRESS, "%s", by.data);
+		buf_done(&by);
 	}
 	struct intro_field_part part[64];
 	unsigned parts = intro_field_parts(f, part, 64);

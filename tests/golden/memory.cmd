@@ -14,3 +14,14 @@ bt
 sym guest_main+4
 --json sym 0x401021
 symbols
+level l1
+print guest_counter
+print [l2:guest_counter]
+print u32[l2:guest_counter]
+print no_such_thing
+print l2:guest_counter
+print l2:u32[guest_counter]
+print u64[l2:guest_counter + 0]
+print [l2p:0x7000]
+print [l9:0]
+print l2:nothing
