@@ -1,70 +1,11 @@
-#include "cpu/tlb.h"
+/* Contexts: which one c translates by, and what invalidates them. */
+#include "cpu/tlb_ctx.h"
 
 #include "base/buf.h"
 #include "cpu/fp.h"
-#include "cpu/model.h"
-#include "cpu/run.h"
-#include "ept/walk.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define POOL_SIZE 32u
-#define EPT_CACHES 8u
-#define EPT_DEEP   4096u
-
-/* A raw translation: rights of the guest's tables before WP, SMEP, SMAP and
- * keys, and those of EPT. */
-struct deep {
-	uint64_t tag; /* page address | 1; 0 when empty */
-	uint64_t hpa, gpa;
-	uint32_t gen;
-	uint8_t rights, ept; /* WALK_* */
-	uint8_t key, shift;
-	bool dirty, global, ept_dirty;
-};
-
-struct ctx_key {
-	uint64_t eptp;
-	uint16_t vpid, pcid;
-	uint8_t format;
-	bool nonroot, ept;
-};
-
-struct tlb_ctx {
-	struct ctx_key key;
-	bool live;
-	uint64_t used;
-	uint32_t gen_all, gen_local; /* of global entries; of the others */
-	uint64_t rules;      /* WP, SMEP... that the views were filled under */
-	uint64_t large_seen[8]; /* bloom filter of the 4M regions with parts of large pages */
-	bool huge_seen;         /* a part of a 1G page was seen */
-	uint64_t code_seen[8]; /* bloom filter of pages with fetch translations since gen moved */
-	struct deep deep[TLB_DEEP];
-	struct tlb view[TLB_FLAVOURS];
-};
-
-/* GPA to HPA of one EPTP. */
-struct ept_entry {
-	uint64_t tag, hpa; /* page address | 1 */
-	uint8_t rights;
-	bool dirty;
-};
-
-struct ept_cache {
-	uint64_t eptp;
-	bool live;
-	uint64_t used;
-	struct ept_entry e[EPT_DEEP];
-};
-
-struct tlb_pool {
-	struct tlb_ctx *ctx[POOL_SIZE];
-	struct ept_cache *ept[EPT_CACHES];
-	uint64_t clock;
-	uint16_t last_vpid;
-	bool last_nonroot;
-};
 
 struct tlb_pool *tlb_pool_new(void)
 {
@@ -79,13 +20,7 @@ void tlb_pool_free(struct tlb_pool *p)
 		free(p->ept[i]);
 	free(p);
 }
-
 /* --- views */
-
-static unsigned bloom(uint64_t page)
-{
-	return (page >> 12 ^ page >> 21 ^ page >> 30) & 511;
-}
 
 static void view_clear(struct tlb *t)
 {
@@ -119,14 +54,13 @@ static void ctx_flush(struct tlb_ctx *x, bool globals_too)
 	ctx_clear_views(x);
 }
 
-#define LARGE_SHIFT 22 /* the largest page but 1G ones */
 #define LARGE_PARTS (1u << (LARGE_SHIFT - PAGE_SHIFT))
 
 /* All parts of the large page that holds `page`; false when it is not one. Parts
  * of one page are neighbours in the table. */
 static bool ctx_flush_large(struct tlb_ctx *x, uint64_t page, bool only_global)
 {
-	unsigned b = bloom(page >> LARGE_SHIFT << 12), first = 0, count = TLB_DEEP;
+	unsigned b = tlb_bloom(page >> LARGE_SHIFT << 12), first = 0, count = TLB_DEEP;
 	bool any = false;
 	if (!x->huge_seen) {
 		if (!(x->large_seen[b >> 6] >> (b & 63) & 1))
@@ -158,7 +92,7 @@ static void ctx_flush_page(struct tlb_ctx *x, uint64_t page, bool only_global)
 		if (e->read == page || e->write == page || e->exec == page)
 			e->read = e->write = e->exec = TLB_NONE;
 	}
-	unsigned b = bloom(page);
+	unsigned b = tlb_bloom(page);
 	if (x->code_seen[b >> 6] >> (b & 63) & 1)
 		for (unsigned f = 0; f < TLB_FLAVOURS; f++)
 			x->view[f].epoch = 0;
@@ -189,23 +123,13 @@ void tlb_protect(struct tlb_pool *p, const uint8_t *host, bool read_too)
 		}
 	}
 }
-
 /* --- contexts */
-
-static enum walk_format format_of(const struct vcpu *c)
-{
-	if (!(c->cr0 & CR0_PG))
-		return WALK_NONE;
-	if (c->msr.efer & EFER_LMA)
-		return WALK_4LEVEL;
-	return c->cr4 & CR4_PAE ? WALK_PAE : WALK_32BIT;
-}
 
 static struct ctx_key key_of(const struct vcpu *c, unsigned pcid)
 {
 	struct ctx_key k = {.vpid = c->nonroot.on ? c->nonroot.vpid : 0,
 		.pcid = (uint16_t)pcid,
-		.format = (uint8_t)format_of(c),
+		.format = (uint8_t)tlb_format(c),
 		.nonroot = c->nonroot.on,
 		.ept = c->nonroot.on && c->nonroot.ept};
 	if (k.ept)
@@ -280,13 +204,6 @@ static uint64_t rules_of(const struct vcpu *c)
 		(c->cr4 & CR4_PKE ? (uint64_t)c->pkru << 32 : 0);
 }
 
-static enum tlb_flavour flavour_of(const struct vcpu *c)
-{
-	if (c->cpl == 3)
-		return TLB_USER;
-	return c->rflags & FLAG_AC && c->cr4 & CR4_SMAP ? TLB_SUPER_AC : TLB_SUPER;
-}
-
 /* Fetches do not depend on EFLAGS.AC: both supervisor views share one gen. */
 static void view_use(struct vcpu *c, struct tlb *t)
 {
@@ -332,17 +249,14 @@ void tlb_select(struct vcpu *c)
 		ctx_clear_views(x);
 		x->rules = rules;
 	}
-	view_use(c, &x->view[flavour_of(c)]);
+	view_use(c, &x->view[tlb_flavour(c)]);
 }
 
 void tlb_rights_changed(struct vcpu *c)
 {
-	view_use(c, &c->tlb->ctx->view[flavour_of(c)]);
+	view_use(c, &c->tlb->ctx->view[tlb_flavour(c)]);
 }
-
-/* --- EPT */
-
-static struct ept_cache *ept_get(struct vcpu *c)
+struct ept_cache *tlb_ept_cache(struct vcpu *c)
 {
 	struct tlb_pool *p = c->engine->pool;
 	uint64_t eptp = c->nonroot.eptp;
@@ -372,322 +286,6 @@ static struct ept_cache *ept_get(struct vcpu *c)
 	x->used = ++p->clock;
 	return x;
 }
-
-struct fill {
-	struct vcpu *c;
-	uint64_t va;
-	bool user;
-	enum cpu_step step;   /* why a callback aborted */
-	struct gpa gpa;       /* being translated by EPT */
-	struct ept_cache *ept;
-};
-
-static bool raw_read(void *ctx, uint64_t at, unsigned size, uint64_t *value)
-{
-	struct fill *f = ctx;
-	uint8_t *host;
-	struct phys_page *page;
-	enum phys_kind kind;
-	if (!phys_page_at(f->c->phys, hpa(at), &host, &page, &kind)) {
-		*value = size == 4 ? UINT32_MAX : UINT64_MAX;
-		return true;
-	}
-	host += at % PAGE_SIZE;
-	*value = size == 4 ? *(uint32_t *)host : *(uint64_t *)host;
-	return true;
-}
-
-static void raw_write(struct vcpu *c, uint64_t at, unsigned size, uint64_t value)
-{
-	uint8_t *host;
-	struct phys_page *page;
-	enum phys_kind kind;
-	if (!phys_page_at(c->phys, hpa(at), &host, &page, &kind) || kind != PHYS_RAM)
-		return;
-	code_written(c->engine->shared, page, at, size);
-	page->dirty = c->phys->generation;
-	host += at % PAGE_SIZE;
-	if (size == 4)
-		*(uint32_t *)host = (uint32_t)value;
-	else
-		*(uint64_t *)host = value;
-}
-
-/* A or D of an EPT entry; with PML the log comes first. */
-static bool ept_set(void *ctx, uint64_t at, unsigned size, uint64_t old, uint64_t new_value)
-{
-	struct fill *f = ctx;
-	struct vcpu *c = f->c;
-	if (c->nonroot.pml && (new_value & ~old & BIT(9)) && c->hooks->pml) {
-		f->step = c->hooks->pml(c, gpa(f->gpa.v & PAGE_MASK));
-		if (f->step != CPU_DONE)
-			return false;
-	}
-	raw_write(c, at, size, new_value);
-	return true;
-}
-
-/* GPA to HPA for one access; false with f->step otherwise. */
-static bool ept_translate(struct fill *f, uint64_t at, const struct walk_access *a, uint64_t *out,
-	uint8_t *rights, bool *dirty)
-{
-	struct vcpu *c = f->c;
-	bool ad = c->nonroot.eptp & BIT(6);
-	bool writes = a->write || (a->table && ad);
-	uint8_t x = c->nonroot.mbec && a->linear_user ? WALK_XU : WALK_X;
-	uint8_t need = (uint8_t)(a->fetch ? x : a->write ? WALK_W : WALK_R);
-	if (a->table && ad)
-		need = WALK_R | WALK_W;
-	if (!f->ept)
-		f->ept = ept_get(c);
-	struct ept_entry *e = &f->ept->e[at >> PAGE_SHIFT & (EPT_DEEP - 1)];
-	if (e->tag == ((at & PAGE_MASK) | 1) && (e->rights & need) == need &&
-		(!writes || !ad || e->dirty)) {
-		*out = e->hpa | (at & (PAGE_SIZE - 1));
-		*rights = e->rights;
-		*dirty = e->dirty || !ad;
-		return true;
-	}
-	const struct walk_root root = {.format = WALK_EPT,
-		.root = c->nonroot.eptp,
-		.phys_bits = 46,
-		.page1g = true,
-		.exec_only = true,
-		.ad = ad,
-		.mbec = c->nonroot.mbec};
-	const struct walk_mem mem = {f, raw_read, ept_set};
-	struct walk_result r;
-	f->gpa = gpa(at);
-	enum walk_status st = ept_walk(&root, at, a, &mem, &r);
-	if (st == WALK_ABORT)
-		return false;
-	if (st != WALK_OK) {
-		struct cpu_ept_fault ef = {.misconfig = st == WALK_MISCONFIG,
-			.qualification = st == WALK_MISCONFIG ? 0 : r.error,
-			.gpa = gpa(at),
-			.gva = gva(f->va),
-			.linear_user = a->linear_user,
-			.ve_suppress = r.ve_suppress};
-		e->tag = 0;
-		fp_leave(c);
-		f->step = c->hooks->ept_fault(c, &ef);
-		return false;
-	}
-	e->tag = (at & PAGE_MASK) | 1;
-	e->hpa = r.pa & PAGE_MASK;
-	e->rights = r.rights;
-	e->dirty = r.dirty;
-	*out = r.pa;
-	*rights = r.rights;
-	*dirty = r.dirty || !ad;
-	return true;
-}
-
-/* --- guest tables */
-
-static bool table_at(struct fill *f, uint64_t at, bool write, uint64_t *out)
-{
-	if (!f->ept && !(f->c->nonroot.on && f->c->nonroot.ept)) {
-		*out = at;
-		return true;
-	}
-	const struct walk_access a = {
-		.write = write, .table = true, .linear = true, .linear_user = f->user};
-	uint8_t rights;
-	bool dirty;
-	return ept_translate(f, at, &a, out, &rights, &dirty);
-}
-
-static bool guest_read(void *ctx, uint64_t at, unsigned size, uint64_t *value)
-{
-	return table_at(ctx, at, false, &at) && raw_read(ctx, at, size, value);
-}
-
-static bool guest_set(void *ctx, uint64_t at, unsigned size, uint64_t old, uint64_t new_value)
-{
-	struct fill *f = ctx;
-	(void)old;
-	if (!table_at(f, at, true, &at))
-		return false;
-	raw_write(f->c, at, size, new_value);
-	return true;
-}
-
-static void root_of(const struct vcpu *c, struct walk_root *r)
-{
-	*r = (struct walk_root){.format = format_of(c),
-		.root = c->cr3,
-		.phys_bits = c->nonroot.phys_bits ? c->nonroot.phys_bits :
-			c->model->phys_bits ? c->model->phys_bits : 46,
-		.pse = c->cr4 & CR4_PSE,
-		.page1g = true,
-		.wp = c->cr0 & CR0_WP,
-		.nxe = c->msr.efer & EFER_NXE,
-		.smep = c->cr4 & CR4_SMEP,
-		.smap = c->cr4 & CR4_SMAP,
-		.ac = c->rflags & FLAG_AC,
-		.pke = c->cr4 & CR4_PKE,
-		.pkru = c->pkru};
-	for (unsigned i = 0; i < 4; i++)
-		r->pdpte[i] = c->pdpte[i];
-}
-
-/* Walks the guest's tables (and EPT) and fills `d`. */
-static enum cpu_step deep_fill(struct vcpu *c, uint64_t at, enum tlb_want want, bool user,
-	bool implicit, struct tlb_ctx *x, struct deep *d)
-{
-	struct fill f = {.c = c, .va = at, .user = user};
-	const struct walk_access a = {.write = want == TLB_WRITE,
-		.fetch = want == TLB_FETCH,
-		.user = user,
-		.implicit = implicit,
-		.linear = true};
-	const struct walk_mem mem = {&f, guest_read, guest_set};
-	struct walk_root root;
-	struct walk_result r;
-	c->engine->shared->stats.tlb_walks++;
-	root_of(c, &root);
-	d->tag = 0;
-	enum walk_status st = ept_walk(&root, at, &a, &mem, &r);
-	if (st == WALK_ABORT)
-		return f.step;
-	if (st != WALK_OK)
-		return cpu_raise_pf(c, gva(at), (uint32_t)r.error);
-	uint64_t to = r.pa;
-	uint8_t rights = WALK_R | WALK_W | WALK_X | WALK_XU;
-	bool ept_dirty = true;
-	if (c->nonroot.on && c->nonroot.ept) {
-		struct walk_access ea = a;
-		/* The page's U/S, for mode-based execute control. */
-		ea.linear_user = r.rights & WALK_U;
-		if (!ept_translate(&f, r.pa, &ea, &to, &rights, &ept_dirty))
-			return f.step;
-	}
-	d->gpa = r.pa & PAGE_MASK;
-	d->hpa = to & PAGE_MASK;
-	d->rights = r.rights;
-	d->ept = rights;
-	d->ept_dirty = ept_dirty;
-	d->key = r.key;
-	d->dirty = r.dirty;
-	d->shift = (uint8_t)r.page_shift;
-	if (d->shift > 12) {
-		unsigned b = bloom(at >> LARGE_SHIFT << 12);
-		x->large_seen[b >> 6] |= BIT(b & 63);
-		x->huge_seen |= d->shift > LARGE_SHIFT;
-	}
-	d->global = r.global && (c->cr4 & CR4_PGE);
-	d->gen = d->global ? x->gen_all : x->gen_local;
-	d->tag = (at & PAGE_MASK) | 1;
-	return CPU_DONE;
-}
-
-/* Would an access of this kind pass, by the cached rights? */
-static bool deep_allows(const struct vcpu *c, const struct deep *d, enum tlb_want want,
-	enum tlb_flavour fl)
-{
-	bool user = fl == TLB_USER, upage = d->rights & WALK_U;
-	if (user && !upage)
-		return false;
-	if (want == TLB_FETCH) {
-		uint8_t x = c->nonroot.mbec && upage ? WALK_XU : WALK_X;
-		return (d->rights & WALK_X) && (d->ept & x) &&
-			!(!user && upage && (c->cr4 & CR4_SMEP));
-	}
-	if (!user && upage && fl == TLB_SUPER && (c->cr4 & CR4_SMAP))
-		return false;
-	if (upage && (c->cr4 & CR4_PKE) && (c->msr.efer & EFER_LMA)) {
-		unsigned k = c->pkru >> (2 * d->key) & 3;
-		if ((k & 1) || ((k & 2) && want == TLB_WRITE && (user || (c->cr0 & CR0_WP))))
-			return false;
-	}
-	if (want == TLB_READ)
-		return d->ept & WALK_R;
-	return ((d->rights & WALK_W) || (!user && !(c->cr0 & CR0_WP))) && (d->ept & WALK_W) &&
-		d->dirty && d->ept_dirty;
-}
-
-static void view_fill(struct vcpu *c, struct tlb *t, uint64_t at, const struct deep *d,
-	const struct tlb_place *p)
-{
-	uint64_t page = at & PAGE_MASK;
-	struct tlb_entry *e = &t->e[page >> PAGE_SHIFT & (TLB_SIZE - 1)];
-	struct engine_shared *s = c->engine->shared;
-	if (!p->host || p->apic)
-		return;
-	t->used = true;
-	e->read = e->write = e->exec = TLB_NONE;
-	e->addend = (uint64_t)(uintptr_t)p->host - at;
-	if (deep_allows(c, d, TLB_FETCH, t->flavour)) {
-		unsigned b = bloom(page);
-		t->ctx->code_seen[b >> 6] |= BIT(b & 63);
-		e->exec = page;
-	}
-	if (s->watches + s->debug_watches && watch_page(s, page, p->hpa.v & PAGE_MASK))
-		return;
-	if (deep_allows(c, d, TLB_READ, t->flavour))
-		e->read = page;
-	if (p->kind == PHYS_RAM && !p->page->code && !p->page->hooks &&
-		deep_allows(c, d, TLB_WRITE, t->flavour)) {
-		p->page->dirty = c->phys->generation;
-		e->write = page;
-	}
-}
-
-enum cpu_step tlb_resolve(struct vcpu *c, uint64_t at, enum tlb_want want, enum cpu_access who,
-	struct tlb_place *out)
-{
-	struct tlb_ctx *x = c->tlb->ctx;
-	enum tlb_flavour fl = who == ACCESS_SYSTEM ? TLB_SUPER : flavour_of(c);
-	struct deep *d = &x->deep[at >> PAGE_SHIFT & (TLB_DEEP - 1)];
-	bool hit = d->tag == ((at & PAGE_MASK) | 1) &&
-		d->gen == (d->global ? x->gen_all : x->gen_local) && deep_allows(c, d, want, fl);
-	c->engine->shared->stats.tlb_misses++;
-	if (!hit) {
-		enum cpu_step step = deep_fill(
-			c, at, want, fl == TLB_USER, who == ACCESS_SYSTEM, x, d);
-		if (step != CPU_DONE)
-			return step;
-	}
-	out->hpa = hpa(d->hpa | (at & (PAGE_SIZE - 1)));
-	out->gpa = gpa(d->gpa | (at & (PAGE_SIZE - 1)));
-	out->apic = c->nonroot.on && d->hpa == c->nonroot.apic_access.v;
-	if (phys_page_at(c->phys, out->hpa, &out->host, &out->page, &out->kind)) {
-		out->host += at & (PAGE_SIZE - 1);
-	} else {
-		out->host = NULL;
-		out->page = NULL;
-		out->kind = PHYS_NONE;
-	}
-	view_fill(c, &x->view[fl], at, d, out);
-	return CPU_DONE;
-}
-
-bool tlb_peek(struct vcpu *c, uint64_t at, struct hpa *page, bool *writable)
-{
-	if (!c->tlb)
-		return false;
-	struct tlb_ctx *x = c->tlb->ctx;
-	const struct deep *d = &x->deep[at >> PAGE_SHIFT & (TLB_DEEP - 1)];
-	if (d->tag != ((at & PAGE_MASK) | 1) || d->gen != (d->global ? x->gen_all : x->gen_local))
-		return false;
-	*page = hpa(d->hpa);
-	*writable = (d->rights & WALK_W) && (d->ept & WALK_W);
-	return true;
-}
-
-enum cpu_step tlb_gpa(struct vcpu *c, struct gpa at, bool write, uint64_t *out)
-{
-	struct fill f = {.c = c, .va = 0};
-	const struct walk_access a = {.write = write};
-	uint8_t rights;
-	bool dirty;
-	*out = at.v;
-	if (!(c->nonroot.on && c->nonroot.ept) || ept_translate(&f, at.v, &a, out, &rights, &dirty))
-		return CPU_DONE;
-	return f.step;
-}
-
 /* --- invalidation */
 
 /* Calls for every context of the current (non-)root state and VPID. */
