@@ -51,6 +51,7 @@ static void ctx_flush(struct tlb_ctx *x, bool globals_too)
 			x->large_seen[i] = 0;
 	}
 	x->gen_local++;
+	x->gen_upper++;
 	ctx_clear_views(x);
 }
 
@@ -82,6 +83,7 @@ static bool ctx_flush_large(struct tlb_ctx *x, uint64_t page, bool only_global)
 
 static void ctx_flush_page(struct tlb_ctx *x, uint64_t page, bool only_global)
 {
+	x->gen_upper++; /* whatever the address is */
 	if (ctx_flush_large(x, page, only_global))
 		return;
 	struct deep *d = &x->deep[page >> PAGE_SHIFT & (TLB_DEEP - 1)];
@@ -161,7 +163,7 @@ static struct tlb_ctx *ctx_new(struct vcpu *c)
 		x->view[f].flavour = f;
 		x->view[f].used = true;
 	}
-	x->gen_all = x->gen_local = 1;
+	x->gen_all = x->gen_local = x->gen_upper = 1;
 	return x;
 }
 
@@ -281,6 +283,8 @@ struct ept_cache *tlb_ept_cache(struct vcpu *c)
 	}
 	for (unsigned i = 0; i < EPT_DEEP; i++)
 		x->e[i].tag = 0;
+	for (unsigned i = 0; i < UPPERS; i++)
+		x->large[i].tag = x->upper[i].tag = 0;
 	x->eptp = eptp;
 	x->live = true;
 	x->used = ++p->clock;

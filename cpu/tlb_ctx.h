@@ -30,6 +30,16 @@ struct deep {
 	bool dirty, global, ept_dirty;
 };
 
+/* The levels above the last one for 2M of addresses: a paging-structure cache. */
+#define UPPERS	    512u
+#define UPPER_SHIFT 21
+
+struct upper {
+	uint64_t tag; /* address >> UPPER_SHIFT, + 1; 0 when empty */
+	uint32_t gen;
+	struct walk_upper to;
+};
+
 struct ctx_key {
 	uint64_t eptp;
 	uint16_t vpid, pcid;
@@ -42,18 +52,20 @@ struct tlb_ctx {
 	bool live;
 	uint64_t used;
 	uint32_t gen_all, gen_local; /* of global entries; of the others */
+	uint32_t gen_upper;  /* moves with any invalidation, also of a single page */
 	uint64_t rules;      /* WP, SMEP... that the views were filled under */
 	uint64_t large_seen[8]; /* bloom filter of the 4M regions with parts of large pages */
 	bool huge_seen;         /* a part of a 1G page was seen */
 	uint64_t code_seen[8]; /* bloom filter of pages with fetch translations since gen moved */
 	struct deep deep[TLB_DEEP];
+	struct upper upper[UPPERS];
 	struct tlb view[TLB_FLAVOURS];
 };
 
-/* GPA to HPA of one EPTP. */
+/* GPA to HPA of one EPTP: pages of 4K, and (in `large`) 2M of a larger one. */
 struct ept_entry {
-	uint64_t tag, hpa; /* page address | 1 */
-	uint8_t rights;
+	uint64_t tag, hpa; /* page address | 1, or upper_tag */
+	uint8_t rights, shift;
 	bool dirty;
 };
 
@@ -62,6 +74,8 @@ struct ept_cache {
 	bool live;
 	uint64_t used;
 	struct ept_entry e[EPT_DEEP];
+	struct ept_entry large[UPPERS];
+	struct upper upper[UPPERS]; /* gen is not used */
 };
 
 struct tlb_pool {
@@ -92,6 +106,16 @@ static inline enum tlb_flavour tlb_flavour(const struct vcpu *c)
 	if (c->cpl == 3)
 		return TLB_USER;
 	return c->rflags & FLAG_AC && c->cr4 & CR4_SMAP ? TLB_SUPER_AC : TLB_SUPER;
+}
+
+static inline unsigned upper_slot(uint64_t at)
+{
+	return at >> UPPER_SHIFT & (UPPERS - 1);
+}
+
+static inline uint64_t upper_tag(uint64_t at)
+{
+	return (at >> UPPER_SHIFT) + 1;
 }
 
 /* The cache of c's EPTP, emptied when it is another's. */

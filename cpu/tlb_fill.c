@@ -60,6 +60,72 @@ static bool ept_set(void *ctx, uint64_t at, unsigned size, uint64_t old, uint64_
 	return true;
 }
 
+/* By what is cached for the page, or for the large page that it is part of. */
+static const struct ept_entry *ept_cached(struct ept_cache *x, uint64_t at, uint8_t need, bool dirty)
+{
+	const struct ept_entry *e = &x->e[at >> PAGE_SHIFT & (EPT_DEEP - 1)];
+	if (e->tag != ((at & PAGE_MASK) | 1)) {
+		e = &x->large[upper_slot(at)];
+		if (e->tag != upper_tag(at))
+			return NULL;
+	}
+	return (e->rights & need) == need && (!dirty || e->dirty) ? e : NULL;
+}
+
+static void ept_forget(struct ept_cache *x, uint64_t at)
+{
+	x->e[at >> PAGE_SHIFT & (EPT_DEEP - 1)].tag = 0;
+	x->large[upper_slot(at)].tag = 0;
+	x->upper[upper_slot(at)].tag = 0;
+}
+
+static void ept_keep(struct ept_cache *x, uint64_t at, const struct walk_result *r)
+{
+	struct ept_entry *e = &x->e[at >> PAGE_SHIFT & (EPT_DEEP - 1)];
+	struct upper *u = &x->upper[upper_slot(at)];
+	if (r->page_shift >= UPPER_SHIFT) {
+		e->tag = 0;
+		e = &x->large[upper_slot(at)];
+		e->tag = upper_tag(at);
+		e->shift = UPPER_SHIFT;
+	} else {
+		e->tag = (at & PAGE_MASK) | 1;
+		e->shift = PAGE_SHIFT;
+		x->large[upper_slot(at)].tag = 0;
+		u->tag = upper_tag(at);
+		u->to = r->upper;
+	}
+	e->hpa = r->pa & ~(BIT(e->shift) - 1);
+	e->rights = r->rights;
+	e->dirty = r->dirty;
+}
+
+/* From the last level if the levels above are cached and it succeeds, else from
+ * the root: what refuses an access is never told from a cache. */
+static enum walk_status ept_lookup(
+	struct fill *f, uint64_t at, const struct walk_access *a, struct walk_result *r)
+{
+	struct vcpu *c = f->c;
+	const struct upper *u = &f->ept->upper[upper_slot(at)];
+	const struct walk_mem mem = {f, raw_read, ept_set};
+	struct walk_root root = {.format = WALK_EPT,
+		.root = c->nonroot.eptp,
+		.phys_bits = 46,
+		.page1g = true,
+		.exec_only = true,
+		.ad = c->nonroot.eptp & BIT(6),
+		.mbec = c->nonroot.mbec};
+	f->gpa = gpa(at);
+	if (u->tag == upper_tag(at)) {
+		root.upper = &u->to;
+		enum walk_status st = ept_walk(&root, at, a, &mem, r);
+		if (st == WALK_OK || st == WALK_ABORT)
+			return st;
+		root.upper = NULL;
+	}
+	return ept_walk(&root, at, a, &mem, r);
+}
+
 /* GPA to HPA for one access; false with f->step otherwise. */
 static bool ept_translate(struct fill *f, uint64_t at, const struct walk_access *a, uint64_t *out,
 	uint8_t *rights, bool *dirty)
@@ -73,25 +139,15 @@ static bool ept_translate(struct fill *f, uint64_t at, const struct walk_access 
 		need = WALK_R | WALK_W;
 	if (!f->ept)
 		f->ept = tlb_ept_cache(c);
-	struct ept_entry *e = &f->ept->e[at >> PAGE_SHIFT & (EPT_DEEP - 1)];
-	if (e->tag == ((at & PAGE_MASK) | 1) && (e->rights & need) == need &&
-		(!writes || !ad || e->dirty)) {
-		*out = e->hpa | (at & (PAGE_SIZE - 1));
+	const struct ept_entry *e = ept_cached(f->ept, at, need, writes && ad);
+	if (e) {
+		*out = e->hpa | (at & (BIT(e->shift) - 1));
 		*rights = e->rights;
 		*dirty = e->dirty || !ad;
 		return true;
 	}
-	const struct walk_root root = {.format = WALK_EPT,
-		.root = c->nonroot.eptp,
-		.phys_bits = 46,
-		.page1g = true,
-		.exec_only = true,
-		.ad = ad,
-		.mbec = c->nonroot.mbec};
-	const struct walk_mem mem = {f, raw_read, ept_set};
 	struct walk_result r;
-	f->gpa = gpa(at);
-	enum walk_status st = ept_walk(&root, at, a, &mem, &r);
+	enum walk_status st = ept_lookup(f, at, a, &r);
 	if (st == WALK_ABORT)
 		return false;
 	if (st != WALK_OK) {
@@ -101,20 +157,18 @@ static bool ept_translate(struct fill *f, uint64_t at, const struct walk_access 
 			.gva = gva(f->va),
 			.linear_user = a->linear_user,
 			.ve_suppress = r.ve_suppress};
-		e->tag = 0;
+		ept_forget(f->ept, at);
 		fp_leave(c);
 		f->step = c->hooks->ept_fault(c, &ef);
 		return false;
 	}
-	e->tag = (at & PAGE_MASK) | 1;
-	e->hpa = r.pa & PAGE_MASK;
-	e->rights = r.rights;
-	e->dirty = r.dirty;
+	ept_keep(f->ept, at, &r);
 	*out = r.pa;
 	*rights = r.rights;
 	*dirty = r.dirty || !ad;
 	return true;
 }
+
 /* --- guest tables */
 
 static bool table_at(struct fill *f, uint64_t at, bool write, uint64_t *out)
@@ -164,6 +218,29 @@ static void root_of(const struct vcpu *c, struct walk_root *r)
 		r->pdpte[i] = c->pdpte[i];
 }
 
+/* From the last level if what is above is cached and it succeeds, else from the
+ * root: SDM Vol. 3A 4.10.3.2 "Using the Paging-Structure Caches to Translate
+ * Linear Addresses". */
+static enum walk_status guest_walk(struct tlb_ctx *x, struct walk_root *root, uint64_t at,
+	const struct walk_access *a, const struct walk_mem *mem, struct walk_result *r)
+{
+	struct upper *u = &x->upper[upper_slot(at)];
+	enum walk_status st;
+	if (root->format == WALK_4LEVEL && u->tag == upper_tag(at) && u->gen == x->gen_upper) {
+		root->upper = &u->to;
+		st = ept_walk(root, at, a, mem, r);
+		root->upper = NULL;
+		if (st == WALK_OK || st == WALK_ABORT)
+			return st;
+	}
+	st = ept_walk(root, at, a, mem, r);
+	if (root->format == WALK_4LEVEL)
+		u->tag = 0; /* a page fault takes along what led to it */
+	if (st == WALK_OK && root->format == WALK_4LEVEL && r->page_shift == PAGE_SHIFT)
+		*u = (struct upper){upper_tag(at), x->gen_upper, r->upper};
+	return st;
+}
+
 /* Walks the guest's tables (and EPT) and fills `d`. */
 static enum cpu_step deep_fill(struct vcpu *c, uint64_t at, enum tlb_want want, bool user,
 	bool implicit, struct tlb_ctx *x, struct deep *d)
@@ -180,7 +257,7 @@ static enum cpu_step deep_fill(struct vcpu *c, uint64_t at, enum tlb_want want, 
 	c->engine->shared->stats.tlb_walks++;
 	root_of(c, &root);
 	d->tag = 0;
-	enum walk_status st = ept_walk(&root, at, &a, &mem, &r);
+	enum walk_status st = guest_walk(x, &root, at, &a, &mem, &r);
 	if (st == WALK_ABORT)
 		return f.step;
 	if (st != WALK_OK)

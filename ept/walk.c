@@ -89,7 +89,7 @@ static inline enum walk_status descend(struct walk *w, uint64_t addr, uint64_t t
 	const struct format *f = w->f;
 	struct walk_result *out = w->out;
 
-	for (unsigned level = f->top;; level--) {
+	for (unsigned level = w->root->upper ? 1 : f->top;; level--) {
 		const struct format_level *l = &f->level[level];
 		struct walk_step *s = &out->step[out->steps++];
 		uint64_t e = 0;
@@ -105,6 +105,8 @@ static inline enum walk_status descend(struct walk *w, uint64_t addr, uint64_t t
 		}
 		s->value = e;
 		bool leaf = s->leaf = is_leaf(w, l, e);
+		if (level == 1)
+			out->upper = (struct walk_upper){table, w->rights};
 		w->rights &= e ^ f->invert;
 		enum walk_status st = check_entry(w, l, e, leaf);
 		if (st != WALK_OK)
@@ -314,7 +316,8 @@ static enum walk_status walk_ept(struct walk *w, uint64_t addr)
 	w->present = EPT_RWX | (r->mbec ? EPT_XU : 0);
 	w->illegal = 0x44 | (r->exec_only ? 0 : 0x10);
 	w->write = w->access->write || (w->access->table && r->ad);
-	enum walk_status st = descend(w, addr, r->root & w->f->root);
+	enum walk_status st =
+		descend(w, addr, r->upper ? r->upper->table : r->root & w->f->root);
 	uint64_t last = out->step[out->steps - 1].value;
 	out->ve_suppress = last & EPT_SVE;
 	if (st == WALK_VIOLATION)
@@ -350,6 +353,8 @@ enum walk_status ept_walk(const struct walk_root *root, uint64_t addr,
 		.present = ENTRY_P, .rights = f->rights, .write = access->write};
 
 	clear_result(out);
+	if (root->upper)
+		w.rights = root->upper->rights;
 	if (root->format == WALK_NONE) {
 		out->pa = addr;
 		out->page_shift = 30;
@@ -369,7 +374,7 @@ enum walk_status ept_walk(const struct walk_root *root, uint64_t addr,
 	}
 	if (root->format == WALK_PAE)
 		return walk_pae(&w, addr & f->input);
-	return walk_guest(&w, addr & f->input, root->root & f->root);
+	return walk_guest(&w, addr & f->input, root->upper ? root->upper->table : root->root & f->root);
 }
 
 const char *walk_blame_name(enum walk_blame b)

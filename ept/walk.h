@@ -26,6 +26,13 @@ enum walk_format {
 	WALK_EPT      /* SDM 28.3.2 "EPT Translation Mechanism"; 4 levels */
 };
 
+/* What the levels above the last one say: a paging-structure-cache entry, SDM
+ * Vol. 3A 4.10.3 "Paging-Structure Caches". */
+struct walk_upper {
+	uint64_t table;  /* physical address of the last level's table */
+	uint64_t rights; /* AND of the levels above, in the format's own bits */
+};
+
 /* What the tables are and the control bits that change their meaning. */
 struct walk_root {
 	enum walk_format format;
@@ -41,6 +48,9 @@ struct walk_root {
 	bool exec_only;     /* EPT: execute-only entries are legal */
 	bool ad;            /* EPT: accessed and dirty flags (EPTP bit 6) */
 	bool mbec;          /* EPT: bit 10 is execute for user-mode addresses */
+	const struct walk_upper *upper; /* where the walk begins, at the last level, without
+	                     * looking at or marking what is above; NULL: at the root.
+	                     * 4-level paging and EPT. */
 };
 
 struct walk_access {
@@ -103,6 +113,7 @@ struct walk_result {
 	bool ve_suppress;   /* EPT: bit 63 of the last entry read */
 	uint64_t error;     /* see enum walk_status */
 	enum walk_blame blame;
+	struct walk_upper upper; /* when the walk came to the last level of 4K pages */
 	unsigned steps;
 	struct walk_step step[4];
 };
