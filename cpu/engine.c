@@ -112,6 +112,17 @@ void engine_stats(const struct engine_shared *s, struct engine_stats *out)
 	*out = s->stats;
 }
 
+bool engine_alone(const struct vcpu *c)
+{
+	const struct engine_shared *s = c->engine->shared;
+	for (unsigned v = 0; v < s->vcpus; v++) {
+		const struct vcpu *other = s->vcpu[v];
+		if (other != c && (other->activity == ACTIVITY_MWAIT || vcpu_may_run(other)))
+			return false;
+	}
+	return true;
+}
+
 bool engine_tlb_peek(struct vcpu *c, struct gva at, struct hpa *page, bool *writable)
 {
 	return tlb_peek(c, at.v, page, writable);

@@ -29,6 +29,10 @@ enum cpu_leave engine_run(struct vcpu *c, uint64_t budget);
 void engine_mark(struct engine_shared *e, struct gva at);
 void engine_unmark(struct engine_shared *e, struct gva at);
 
+/* No other vCPU could use a turn: each waits, and nothing has come that ends its
+ * wait. One in MWAIT could; only memory tells. */
+bool engine_alone(const struct vcpu *c);
+
 /* The next engine_run starts with the instruction at rip, mark or no mark. */
 void engine_step_over(struct vcpu *c);
 

@@ -21,7 +21,7 @@ enum cpu_step sys_hlt(struct vcpu *c, const struct insn *i)
 enum cpu_step sys_pause(struct vcpu *c, const struct insn *i)
 {
 	CPU_TRY(cpu_intercepted(c, EV_PAUSE, i, 0));
-	if (c->model->cpus < 2)
+	if (engine_alone(c))
 		return CPU_DONE;
 	c->leave = LEAVE_YIELD;
 	return CPU_LEAVE;

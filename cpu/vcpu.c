@@ -158,6 +158,25 @@ void vcpu_reset(struct vcpu *c, bool init)
 	tlb_flush_everything(c);
 }
 
+/* What ends the shutdown state besides INIT, SDM Vol. 3C 26.7.2 "Activity State",
+ * 25.5.1 "VMX-Preemption Timer"; the window is that of NMIs, 26.7.6 "NMI-Window
+ * Exiting". */
+#define ENDS_SHUTDOWN ((uint32_t)(PEND_NMI | PEND_TIMER | PEND_WINDOWS))
+
+bool vcpu_may_run(const struct vcpu *c)
+{
+	const uint32_t always = PEND_INIT | PEND_SIPI | PEND_RESET | PEND_STOP;
+
+	if (c->pending & always || c->activity == ACTIVITY_ACTIVE)
+		return true;
+	if (c->activity == ACTIVITY_WAIT_SIPI)
+		return false;
+	if (c->activity == ACTIVITY_SHUTDOWN)
+		return c->pending & ENDS_SHUTDOWN;
+	return c->pending & ~(uint32_t)PEND_INTR ||
+		(c->pending && (c->rflags & FLAG_IF || c->nonroot.on));
+}
+
 /* --- pins */
 
 static void pin_intr(void *cpu, bool level)

@@ -100,7 +100,7 @@ enum cpu_leave {
 	LEAVE_WATCH,    /* after an instruction that touched a watched range */
 	LEAVE_SHUTDOWN, /* triple fault outside VMX non-root operation */
 	LEAVE_KICK,     /* PEND_STOP */
-	LEAVE_YIELD     /* a run of PAUSEs or an IPI ends the quantum early */
+	LEAVE_YIELD     /* a PAUSE that gives its turn to another vCPU */
 };
 
 /* x87, SSE and AVX state in the layout of the non-compacted XSAVE area, while
@@ -296,6 +296,9 @@ struct vcpu_config {
 
 struct vcpu *vcpu_new(const struct vcpu_config *cfg);
 void vcpu_free(struct vcpu *c);
+
+/* Has it something to do when its turn comes? MWAIT counts as HLT. */
+bool vcpu_may_run(const struct vcpu *c);
 
 /* In MWAIT: true when the armed line holds something else than it did at
  * MONITOR; whoever gives out turns asks, and makes the vCPU active. */

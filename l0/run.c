@@ -28,11 +28,6 @@ static void next_turn(struct l0 *l)
 	l->turn_left = l->quantum;
 }
 
-/* What ends the shutdown state besides INIT, SDM Vol. 3C 26.7.2 "Activity State",
- * 25.5.1 "VMX-Preemption Timer"; the window is that of NMIs, 26.7.6 "NMI-Window
- * Exiting". */
-#define ENDS_SHUTDOWN ((uint32_t)(PEND_NMI | PEND_TIMER | PEND_WINDOWS))
-
 /* False when a turn would be wasted on it. A store to the line that it waits
  * for ends MWAIT when its turn comes; so does an interrupt that is masked, if
  * MWAIT asked for that. */
@@ -43,15 +38,7 @@ static bool runnable(struct vcpu *c)
 		c->activity = ACTIVITY_ACTIVE;
 		c->monitor = gpa(UINT64_MAX);
 	}
-	const uint32_t always = PEND_INIT | PEND_SIPI | PEND_RESET | PEND_STOP;
-	if (c->pending & always || c->activity == ACTIVITY_ACTIVE)
-		return true;
-	if (c->activity == ACTIVITY_WAIT_SIPI)
-		return false;
-	if (c->activity == ACTIVITY_SHUTDOWN)
-		return c->pending & ENDS_SHUTDOWN;
-	return c->pending & ~(uint32_t)PEND_INTR ||
-	       (c->pending && (c->rflags & FLAG_IF || c->nonroot.on));
+	return vcpu_may_run(c);
 }
 
 static bool find_turn(struct l0 *l)

@@ -80,6 +80,39 @@ static void links_follow_the_code(void **state)
 	assert_int_equal(b->c->gpr[RCX], 1);
 }
 
+/* pause; hlt: the turn is given away only to a processor that can use it. */
+static void pause_yields(void **state)
+{
+	struct bare *b = *state;
+	struct vcpu *other = vcpu_new(&(struct vcpu_config){.id = 1,
+		.clock = &b->clock,
+		.bus = &b->bus,
+		.phys = &b->phys,
+		.log = b->log,
+		.model = &b->model,
+		.engine = b->engine});
+	static const struct {
+		enum cpu_activity activity;
+		uint32_t pending;
+		uint64_t rflags;
+		bool yields;
+	} t[] = {{ACTIVITY_ACTIVE, 0, 0, true}, {ACTIVITY_HLT, 0, FLAG_IF, false},
+		{ACTIVITY_HLT, PEND_INTR, FLAG_IF, true}, {ACTIVITY_HLT, PEND_INTR, 0, false},
+		{ACTIVITY_HLT, PEND_NMI, 0, true}, {ACTIVITY_WAIT_SIPI, PEND_NMI, 0, false},
+		{ACTIVITY_WAIT_SIPI, PEND_SIPI, 0, true}, {ACTIVITY_MWAIT, 0, 0, true}};
+	CODE(b, 0xf3, 0x90, 0xf4);
+	uint64_t start = b->c->rip;
+	for (unsigned n = 0; n < sizeof t / sizeof t[0]; n++) {
+		other->activity = t[n].activity;
+		other->pending = t[n].pending;
+		other->rflags = t[n].rflags | FLAG_1;
+		b->c->rip = start;
+		b->c->activity = ACTIVITY_ACTIVE;
+		assert_int_equal(engine_run(b->c, 10), t[n].yields ? LEAVE_YIELD : LEAVE_HALT);
+	}
+	vcpu_free(other);
+}
+
 static void memory_and_stack(void **state)
 {
 	struct bare *b = *state;
@@ -375,8 +408,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(runs_a_loop), T(stops_at_any_count), T(links_follow_the_code),
-		T(memory_and_stack), T(page_fault_is_precise),
-		T(code_that_patches_its_block), T(marks_stop_before), T(ten_thousand_marks), T(watches_stop_after), T(watches_on_physical_memory),
+		T(memory_and_stack), T(pause_yields), T(page_fault_is_precise),
+		T(code_that_patches_its_block), T(marks_stop_before), T(ten_thousand_marks),
+		T(watches_stop_after), T(watches_on_physical_memory),
 		T(trap_flag_steps), T(counts_each_repetition), T(unknown_opcode),
 		T(real_mode_wraps_and_limits), T(calls_and_frames), T(tracing_changes_nothing),
 		T(steps_do_not_follow_branches), T(large_pages_go_as_a_whole),
