@@ -25,10 +25,16 @@ static void fill(struct view *v, struct lines *l, int width)
 		lines_add(l, COLOUR_DEFAULT, " %-12s %5llu  %-7s ", stop_kind_name(st->kind),
 			(unsigned long long)st->hits, owner[st->owner]);
 		if (st->kind == STOP_BREAK || st->kind == STOP_WATCH) {
-			struct place at = {st->level ? st->level : LEVEL_L1, 0};
-			intro_symbol_print(v->s, at, st->address, &b);
-			lines_add(l, COLOUR_ADDRESS, "%llx ", (unsigned long long)st->address);
-			lines_add(l, COLOUR_SYMBOL, "%s ", b.data ? b.data : "");
+			const struct intro_address a = {{st->level ? st->level : LEVEL_L1, 0}, st->space,
+				st->address};
+			if (st->space != SPACE_VIRTUAL) {
+				intro_address_print(v->s, &a, &b);
+				lines_add(l, COLOUR_ADDRESS, "%s ", b.data);
+			} else {
+				intro_symbol_print(v->s, a.at, st->address, &b);
+				lines_add(l, COLOUR_ADDRESS, "%llx ", (unsigned long long)st->address);
+				lines_add(l, COLOUR_SYMBOL, "%s ", b.data);
+			}
 		} else {
 			lines_add(l, COLOUR_DEFAULT, "%s ", st->text);
 		}

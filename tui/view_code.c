@@ -11,10 +11,8 @@
 #define BEFORE 12
 #define AFTER  160
 
-static void row(struct view *v, struct lines *l, const struct insn_text *i, struct place at,
-	uint64_t pc)
+static void row(struct view *v, struct lines *l, const struct insn_text *i, struct place at, uint64_t pc)
 {
-	struct buf b = {0};
 	struct stop *st = intro_stop_find_break(v->s, at.level, i->address);
 	lines_row(l, i->address);
 	lines_add(l, COLOUR_BAD, "%s", !st ? " " : st->enabled ? (l->ascii ? "*" : "●") : "o");
@@ -24,11 +22,6 @@ static void row(struct view *v, struct lines *l, const struct insn_text *i, stru
 		lines_add(l, COLOUR_DIM, "%02x", i->bytes[n]);
 	lines_pad(l, 38);
 	lines_attr(l, COLOUR_DEFAULT, i->address == pc ? ATTR_BOLD : 0, "%s", i->text);
-	if (i->target != UINT64_MAX) {
-		intro_symbol_print(v->s, at, i->target, &b);
-		lines_add(l, COLOUR_SYMBOL, "  %s", b.data ? b.data : "");
-	}
-	buf_done(&b);
 }
 
 static void fill(struct view *v, struct lines *l, int width)
