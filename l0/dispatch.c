@@ -190,6 +190,8 @@ static void exit_l1(struct nested_vcpu *nv)
 		vmcs01_enter(nv);
 		return;
 	}
+	if (x.reason != EXIT_REASON_EXCEPTION_NMI)
+		shadow_instruction_over(nv);
 	if (x.reason != EXIT_REASON_EXCEPTION_NMI && x.reason != EXIT_REASON_INVLPG)
 		shadow_lift(nv);
 	step = (fn ? fn : l1_unexpected)(nv, &x);

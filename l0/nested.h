@@ -149,6 +149,12 @@ static inline struct nested_vcpu *nested_of(const struct l0_vcpu *v)
 	return v->nested;
 }
 
+/* What L0 granted this vCPU for one instruction is nobody else's. */
+static inline bool nested_holds_turn(const struct l0_vcpu *v)
+{
+	return v->nested && nested_of(v)->paging.once;
+}
+
 /* --- verdict.c */
 void verdict_init(struct nested *n);
 /* What an observer or the log decided about this exit, done as far as *x and
@@ -245,7 +251,7 @@ void nested_retire(struct nested_vcpu *nv);
 void nested_redelivered(struct nested_vcpu *nv, const struct vmx_exit *x);
 nested_l1_fn l1_cpuid, l1_bare, l1_x87_error, l1_cr, l1_rdmsr, l1_wrmsr, l1_init, l1_sipi, l1_triple_fault,
 	l1_task_switch, l1_unexpected;
-nested_l1_fn l1_exception, l1_invlpg, l1_invpcid; /* shadow/exits.c */
+nested_l1_fn l1_exception, l1_trap, l1_invlpg, l1_invpcid; /* shadow/exits.c */
 nested_l1_fn l1_pml_full;
 /* VMX abort, SDM Vol. 3C 27.7 "VMX Aborts": the indicator into VMCS12, the vCPU
  * into shutdown. */

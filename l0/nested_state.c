@@ -132,7 +132,7 @@ static void vcpu_part(struct nested_vcpu *nv, struct state *s)
 
 void nested_state(struct nested *n, struct state *s)
 {
-	state_section(s, "nested", 2);
+	state_section(s, "nested", 3);
 	if (state_bookkeeping(s)) {
 		private_state(&n->mem, s);
 		ept02_state(&n->ept02, s);

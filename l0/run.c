@@ -238,7 +238,9 @@ static uint64_t run_turn(
 	/* A kick, a deadline or an exit that L0 handled came first: still before it. */
 	if (over && !done && c->rip == l->over_rip[who] && l->vcpu[who].level == level)
 		l->over[who] = true;
-	if (!l->turn_left || (l->machine->yield && l->turn == who))
+	if (nested_holds_turn(&l->vcpu[who]))
+		l->turn_left += !l->turn_left;
+	else if (!l->turn_left || (l->machine->yield && l->turn == who))
 		next_turn(l);
 	l->machine->yield = false;
 	return done;

@@ -23,6 +23,32 @@ static struct walk_access access_of(const struct nested_vcpu *nv, uint32_t error
 		.implicit = nv->c->cpl == 3 && !(error & PF_USER)};
 }
 
+/* The monitor trap flag, beside VMCS12's own in VMCS02. */
+static void set_trap(struct nested_vcpu *nv, unsigned level, bool on)
+{
+	struct vmcs *v = level == 2 ? &nv->vmcs02 : &nv->vmcs01;
+	uint64_t all = vmcs_get(v, VMCS_CPU_BASED_VM_EXEC_CONTROL) & ~(uint64_t)PROC1_MONITOR_TRAP_FLAG;
+
+	if (level == 2 && vmcs_get(&nv->cur->v, VMCS_CPU_BASED_VM_EXEC_CONTROL) & PROC1_MONITOR_TRAP_FLAG)
+		on = true;
+	vmcs_set(v, VMCS_CPU_BASED_VM_EXEC_CONTROL, all | (on ? PROC1_MONITOR_TRAP_FLAG : 0));
+}
+
+static void trap_next(struct nested_vcpu *nv, unsigned level)
+{
+	nv->paging.once = true;
+	set_trap(nv, level, true);
+}
+
+void shadow_instruction_over(struct nested_vcpu *nv)
+{
+	if (!nv->paging.once)
+		return;
+	nv->paging.once = false;
+	set_trap(nv, nv->l0v->level, false);
+	shadow_over(&nv->n->shadow);
+}
+
 /* The guest's tables, walked and copied; *error is the guest's error code. */
 static bool fill(struct nested_vcpu *nv, unsigned level, const struct vmx_exit *x, uint32_t *error)
 {
@@ -36,6 +62,9 @@ static bool fill(struct nested_vcpu *nv, unsigned level, const struct vmx_exit *
 	root.pkru = nv->c->pkru;
 	switch (shadow_fill(m, &s->space[level == 2], &root, x->qualification, &a, &walk)) {
 	case SHADOW_FILLED:
+		return true;
+	case SHADOW_FILLED_ONCE:
+		trap_next(nv, level);
 		return true;
 	case SHADOW_FAULT:
 		*error = (uint32_t)walk.error;
@@ -102,6 +131,7 @@ enum cpu_step l1_exception(struct nested_vcpu *nv, const struct vmx_exit *first)
 		vmcs01_again(nv, &x);
 		return CPU_EXIT;
 	}
+	shadow_instruction_over(nv);
 	f = page_fault(&x, error);
 	switch (meet(&x, &f)) {
 	case MEET_TRIPLE:
@@ -114,6 +144,17 @@ enum cpu_step l1_exception(struct nested_vcpu *nv, const struct vmx_exit *first)
 	}
 	record_l1_handled(nv, &x, nv->c->rip);
 	vmcs01_inject(nv, &f);
+	return CPU_EXIT;
+}
+
+/* The instruction that a leaf was granted for is over. */
+enum cpu_step l1_trap(struct nested_vcpu *nv, const struct vmx_exit *x)
+{
+	if (!shadow_on(nv))
+		return l1_unexpected(nv, x);
+	record_l1_handled(nv, x, nv->c->rip);
+	vmx_exit_complete(nv->c);
+	vmcs01_enter(nv);
 	return CPU_EXIT;
 }
 
@@ -244,8 +285,10 @@ static enum shadow_exit l2_page_fault(struct nested_vcpu *nv, struct vmx_exit *x
 	struct vmcs *v = &nv->vmcs02;
 	uint32_t error = 0;
 
-	if (!fill(nv, 2, x, &error))
+	if (!fill(nv, 2, x, &error)) {
+		shadow_instruction_over(nv);
 		return raise(nv, x, page_fault(x, error));
+	}
 	if (!(x->idt_info & INTR_VALID) && x->intr_info & INTR_NMI_UNBLOCK)
 		vmcs_set(v, VMCS_GUEST_INTERRUPTIBILITY_INFO,
 			vmcs_get(v, VMCS_GUEST_INTERRUPTIBILITY_INFO) | BLOCKING_NMI);
@@ -370,11 +413,25 @@ static enum shadow_exit l2_efer(struct nested_vcpu *nv, struct vmx_exit *x)
 	return completed(nv, x, ok ? CPU_DONE : cpu_raise_error(c, VEC_GP, 0), false);
 }
 
+/* The trap is L0's alone when VMCS12 does not ask for one. */
+static enum shadow_exit l2_trap(struct nested_vcpu *nv, bool once)
+{
+	bool asked = vmcs_get(&nv->cur->v, VMCS_CPU_BASED_VM_EXEC_CONTROL) & PROC1_MONITOR_TRAP_FLAG;
+
+	return once && !asked ? SHADOW_EXIT_REENTER : SHADOW_EXIT_PASS;
+}
+
 enum shadow_exit shadow_l2_exit(struct nested_vcpu *nv, struct vmx_exit *x)
 {
+	bool once = nv->paging.once;
+
+	if (!is_page_fault(x))
+		shadow_instruction_over(nv);
 	switch (x->reason & 0xffff) {
 	case EXIT_REASON_EXCEPTION_NMI:
 		return is_page_fault(x) ? l2_page_fault(nv, x) : SHADOW_EXIT_PASS;
+	case EXIT_REASON_MONITOR_TRAP_FLAG:
+		return l2_trap(nv, once);
 	case EXIT_REASON_CR_ACCESS:
 		return l2_cr(nv, x);
 	case EXIT_REASON_INVLPG:

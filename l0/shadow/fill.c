@@ -19,6 +19,7 @@ struct fill {
 	uint64_t va;
 	uint8_t rights;  /* of the path so far */
 	bool changed;
+	bool once;       /* the leaf is for this instruction alone */
 };
 
 /* --- the guest's side */
@@ -35,8 +36,10 @@ static uint8_t role_of(const struct shadow_regs *r)
 		role |= r->cr4 & CR4_PSE ? ROLE_PSE : 0;
 	if (r->cr0 & CR0_WP)
 		return role | ROLE_WP;
-	/* with WP clear they decide over what a supervisor's write may turn a leaf into */
+	/* with WP clear they decide over what a supervisor's write may turn a leaf into,
+	 * and for how long */
 	role |= r->cr4 & CR4_SMEP ? ROLE_SMEP : 0;
+	role |= r->cr4 & CR4_PKE ? ROLE_PKE : 0;
 	return role | (r->cr4 & CR4_SMAP ? ROLE_SMAP : 0);
 }
 
@@ -260,6 +263,7 @@ static void put_leaf(struct fill *f, uint32_t page)
 			shadow_revoke(m);
 		m->granted[m->grants].page = page;
 		m->granted[m->grants++].index = index;
+		f->once = f->sp->role & (ROLE_SMAP | ROLE_PKE);
 	}
 	put(f, &table_of(m, &m->page[page])[index],
 		leaf_entry(f->walk->pa, rights, f->walk->dirty, caching_of(f), f->walk->key));
@@ -380,7 +384,15 @@ enum shadow_result shadow_fill(struct shadow_mmu *m, struct shadow_space *sp,
 		f.changed = true;
 	}
 	flush(m);
-	return f.changed ? SHADOW_FILLED : SHADOW_REFUSED;
+	if (!f.changed)
+		return SHADOW_REFUSED;
+	return f.once ? SHADOW_FILLED_ONCE : SHADOW_FILLED;
+}
+
+void shadow_over(struct shadow_mmu *m)
+{
+	shadow_revoke(m);
+	flush(m);
 }
 
 /* --- INVLPG */

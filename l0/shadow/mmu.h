@@ -19,9 +19,10 @@
  *   CR0.WP          is always 1 below; for a guest with WP clear a supervisor's
  *                   write to a user page that is read-only, or write-disabled by
  *                   its key, makes the leaf writable and supervisor-only, until a
- *                   user access or an invalidation turns it back. Meanwhile SMAP
- *                   and keys do not hold for it, and an implicit write counts as
- *                   explicit: the one liberty taken.
+ *                   user access or an invalidation turns it back. SMAP and keys do
+ *                   not hold for such a leaf: under either it lasts for the one
+ *                   instruction. An implicit write counts as explicit there, because
+ *                   a page fault does not tell: the one liberty taken.
  *
  * Guest-physical addresses equal host-physical ones.
  */
@@ -113,6 +114,7 @@ struct shadow_regs shadow_hardware(
 
 enum shadow_result {
 	SHADOW_FILLED, /* try again */
+	SHADOW_FILLED_ONCE, /* the same; shadow_over() after the instruction */
 	SHADOW_FAULT,  /* the guest's own: walk->error is its error code */
 	SHADOW_REFUSED /* the tables allow it already, and the processor does not: its
 	                * own reason stands */
@@ -123,6 +125,9 @@ enum shadow_result {
 enum shadow_result shadow_fill(struct shadow_mmu *m, struct shadow_space *sp,
 	const struct walk_root *root, uint64_t va, const struct walk_access *a,
 	struct walk_result *walk);
+
+/* The instruction of SHADOW_FILLED_ONCE is over, or does not come. */
+void shadow_over(struct shadow_mmu *m);
 
 /* INVLPG: the page, and all that is known of tables above page tables. */
 void shadow_invlpg(struct shadow_mmu *m, struct shadow_space *sp, uint64_t va);

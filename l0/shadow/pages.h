@@ -2,7 +2,7 @@
  *
  * A key says it all: table or page address in bits 51:12; below it
  *   2:0 level  4:3 quadrant  7:5 rights above  8 part of a large page
- * and the role in bits 62:56. For a part of a large page, bits 20:12 are free
+ * and the role in bits 63:56. For a part of a large page, bits 20:12 are free
  * of address: they hold what else its leaves copy (protection key, caching),
  * and the quadrant says whether the large page is dirty.
  */
@@ -12,7 +12,8 @@
 #include "ept/formats.h"
 #include "l0/shadow/mmu.h"
 
-enum { ROLE_FORMAT = 3, ROLE_WP = 4, ROLE_NXE = 8, ROLE_PSE = 16, ROLE_SMEP = 32, ROLE_SMAP = 64 };
+enum { ROLE_FORMAT = 3, ROLE_WP = 4, ROLE_NXE = 8, ROLE_PSE = 16, ROLE_SMEP = 32, ROLE_SMAP = 64,
+	ROLE_PKE = 128 };
 
 #define KEY_DIRECT     BIT(8)
 #define KEY_ROLE_SHIFT 56
@@ -41,7 +42,7 @@ static inline uint8_t key_rights(uint64_t key)
 
 static inline uint8_t key_role(uint64_t key)
 {
-	return (uint8_t)(key >> KEY_ROLE_SHIFT & 0x7f);
+	return (uint8_t)(key >> KEY_ROLE_SHIFT);
 }
 
 static inline enum walk_format role_format(uint8_t role)

@@ -18,6 +18,8 @@ struct shadow_vcpu {
 	bool lowered;                 /* struct vcpu holds the hardware's values */
 	bool known;                   /* regs[0] is what space[0] was entered with */
 	bool sync;                    /* L1 flushed what its CR3 leads to */
+	bool once;                    /* a leaf lasts for the instruction that comes: the monitor
+	                               * trap flag tells when that is over */
 	bool keep;                    /* L1 wrote CR3 and kept the PCID's translations */
 };
 

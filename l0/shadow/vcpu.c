@@ -46,6 +46,8 @@ void shadow_forget(struct nested_vcpu *nv)
 		return;
 	shadow_leave(&nv->n->shadow, &s->space[0]);
 	shadow_leave(&nv->n->shadow, &s->space[1]);
+	if (s->once)
+		shadow_over(&nv->n->shadow);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -329,6 +331,7 @@ void shadow_vcpu_state(struct shadow_vcpu *sv, struct state *s)
 	state_bool(s, &sv->known);
 	state_bool(s, &sv->sync);
 	state_bool(s, &sv->keep);
+	state_bool(s, &sv->once);
 }
 
 void shadow_take(struct nested_vcpu *nv, uint64_t old_efer)

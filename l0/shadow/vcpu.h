@@ -56,5 +56,7 @@ enum shadow_exit {
 	SHADOW_EXIT_REFLECT
 };
 enum shadow_exit shadow_l2_exit(struct nested_vcpu *nv, struct vmx_exit *x);
+/* An exit that is not a page fault ends what lasted for one instruction. */
+void shadow_instruction_over(struct nested_vcpu *nv);
 
 #endif

@@ -145,6 +145,89 @@ static void test_eptp_switching(void **state)
 	assert_int_equal(rig_l2(r, 100), EXIT_REASON_EXCEPTION_NMI);
 }
 
+/* --- a write under CR0.WP = 0 without EPT: mmu=shadow-on-shadow --- */
+
+enum { USER = 0x800000 };
+
+/* stac; mov [USER], eax; clac; mov [USER], eax: the second is a page fault. */
+static const uint8_t open_and_shut[] = {0x0f, 0x01, 0xcb, 0xa3, 0, 0, 0x80, 0, 0, 0, 0, 0, 0x0f,
+	0x01, 0xca, 0xa3, 0, 0, 0x80, 0, 0, 0, 0, 0, 0xf4};
+enum { SECOND = 15, PF_HANDLER = TRAPS + 16 * VEC_PF };
+
+/* All of memory for supervisors, but a read-only page for users at USER. */
+static void tables(struct rig *r)
+{
+	for (uint64_t n = 0; n < 8; n++)
+		rig_put64(r, TABLES + 0x2000 + 8 * n, n << 21 | 0x83);
+	rig_put64(r, TABLES + 0x2000 + 8 * (USER >> 21), USER | 0x85);
+}
+
+static void check_open_and_shut(struct rig *r, uint64_t value, uint64_t frame)
+{
+	uint64_t got = 0;
+
+	assert_true(phys_read(&r->l->machine->phys, hpa(USER), &got, 4));
+	assert_int_equal(got, value);
+	assert_int_equal(r->c->cr2, USER);
+	assert_true(phys_read(&r->l->machine->phys, hpa(frame - 48), &got, 8));
+	assert_int_equal(got, 3); /* error code: present, write */
+	assert_false(r->nv->paging.once);
+	assert_int_equal(r->l->nested->shadow.grants, 0);
+}
+
+static void test_smap_without_wp_in_l1(void **state)
+{
+	const uint64_t cr0 = CR0_PE | CR0_PG | CR0_ET | CR0_NE;
+	struct rig *r = *state;
+	struct l0_limits lim = {.retired = l0_retired(r->l) + 1000};
+
+	tables(r);
+	r->c->gpr[RAX] = TABLES;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x22, 0xd8), OK); /* mov cr3, rax */
+	r->c->gpr[RAX] = CR4_PAE | CR4_VMXE | CR4_SMAP;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x22, 0xe0), OK); /* mov cr4, rax */
+	r->c->gpr[RAX] = cr0;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x22, 0xc0), OK); /* mov cr0, rax */
+	assert_true(phys_write(&r->l->machine->phys, hpa(CODE), open_and_shut, sizeof open_and_shut));
+	r->c->rip = CODE;
+	r->c->gpr[RAX] = 0x1234;
+	assert_int_equal(l0_run(r->l, &lim).why, L0_DEAD);
+	assert_int_equal(r->c->rip, PF_HANDLER + 1);
+	check_open_and_shut(r, 0x1234, STACK);
+}
+
+static void test_smap_without_wp_in_l2(void **state)
+{
+	struct rig *r = *state;
+
+	tables(r);
+	r->c->gpr[RAX] = TABLES;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x22, 0xd8), OK);
+	for (unsigned trap = 0; trap < 2; trap++) {
+		rig_controls(r, 0, PROC1_HLT_EXITING, 0, 0, 0);
+		rig_write_guest(r, open_and_shut, sizeof open_and_shut);
+		assert_int_equal(vmwrite(r, ENC_GUEST_CR0, CR0_PE | CR0_PG | CR0_ET | CR0_NE), OK);
+		assert_int_equal(vmwrite(r, ENC_GUEST_CR4, CR4_PAE | CR4_VMXE | CR4_SMAP), OK);
+		if (trap) { /* L1's own trap comes after the same instruction */
+			assert_int_equal(vmwrite(r, ENC_GUEST_RIP, L2_CODE + 3), OK);
+			assert_int_equal(vmwrite(r, ENC_GUEST_RFLAGS, FLAG_1 | FLAG_AC), OK);
+			rig_controls(r, 0, PROC1_MONITOR_TRAP_FLAG, 0, 0, 0);
+			assert_int_equal(rig_l2(r, 1000), EXIT_REASON_MONITOR_TRAP_FLAG);
+			assert_int_equal(field(r, VMCS_GUEST_RIP), L2_CODE + 12);
+			assert_int_equal(r->l->nested->shadow.grants, 0);
+			continue;
+		}
+		assert_int_equal(rig_l2(r, 1000), EXIT_REASON_HLT);
+		assert_int_equal(field(r, VMCS_GUEST_RIP), PF_HANDLER);
+		check_open_and_shut(r, (uint32_t)r->nv->cur->gpr[RAX], L2_STACK);
+	}
+}
+
+static int setup_shadow(void **state)
+{
+	return setup_with(state, "mmu=shadow-on-shadow");
+}
+
 int main(void)
 {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, rig_teardown)
@@ -152,6 +235,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_timer_runs_on, setup_own_timer, rig_teardown),
 		T(test_timer_and_others),
 		cmocka_unit_test_setup_teardown(test_timer_and_others, setup_own_timer, rig_teardown),
-		T(test_monitor_trap), T(test_eptp_switching)};
+		T(test_monitor_trap), T(test_eptp_switching),
+		cmocka_unit_test_setup_teardown(test_smap_without_wp_in_l1, setup_shadow, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_smap_without_wp_in_l2, setup_shadow, rig_teardown)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
