@@ -56,6 +56,11 @@ struct block {
 	struct op op[];
 };
 
+static inline size_t block_bytes(const struct block *b)
+{
+	return sizeof(*b) + (b->n + 2u) * sizeof(struct op);
+}
+
 enum run_why { RUN_ON, RUN_FAULT, RUN_EXIT, RUN_LEAVE, RUN_MARK };
 
 #define JCACHE 4096u
@@ -152,23 +157,30 @@ enum cpu_step block_find(struct vcpu *c, uint32_t mode, struct block **out);
 void block_bury(struct engine_shared *s); /* frees the dead ones */
 void block_flush(struct engine_shared *s);
 void block_flush_gva(struct engine_shared *s, uint64_t gva); /* every block of that page */
+/* The engine or a device writes RAM that may hold code. */
+void code_written(struct engine_shared *s, struct phys_page *page, uint64_t hpa, size_t len);
+
+/* block_build.c */
+/* The block at linear `lin`, in no table yet; owned by the caller. */
+enum cpu_step block_build(struct vcpu *c, uint32_t mode, uint64_t lin, struct block **out);
 void block_slot_insn(struct block *b, unsigned n, const struct insn *i); /* keeps a copy */
 /* Decodes an op of a block anew. */
 void insn_of_block(struct engine_shared *s, const struct block *b, const struct op *o,
 	struct insn *out);
-/* The engine or a device writes RAM that may hold code. */
-void code_written(struct engine_shared *s, struct phys_page *page, uint64_t hpa, size_t len);
 
 /* Which of a block's instructions write flags that someone may read; fault[n]
  * is not negative where an exception stands in for the instruction. */
 void block_liveness(const struct insn *i, const int8_t *fault, unsigned n, uint8_t *live);
 
-/* engine.c */
+/* op.c */
 op_fn op_end, op_mark, op_ud, op_heat;
-void engine_rearm(struct vcpu *c); /* the horizon after deadlines or pending events moved */
 void op_miss_read(struct vcpu *c, const struct op *o, uint64_t at);
 void op_miss_write(struct vcpu *c, const struct op *o, uint64_t at);
 void op_fallback(struct vcpu *c, const struct op *o); /* the slow function of this op */
+
+/* engine.c */
+void engine_renew_mode(struct vcpu *c); /* after c->mode_changed: seg_base, mode, TLB context */
+void engine_rearm(struct vcpu *c); /* the horizon after deadlines or pending events moved */
 
 /* marks.c */
 bool mark_at(const struct engine_shared *s, uint64_t lin);
