@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,12 +231,38 @@ static struct nestscope_plugin *find(struct plugins *ps, const char *name)
 	return NULL;
 }
 
+/* A name without a folder that is no file here: one of the shipped ones, beside
+ * the program, with or without ".lua". */
+static void find_shipped(struct nestscope_plugin *p)
+{
+	static const char *const folders[] = {"/../share/nestscope/plugins/", "/../../plugins/"};
+	char self[PATH_MAX], path[2 * PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+	if (n <= 0 || strchr(p->path, '/') || !access(p->path, F_OK))
+		return;
+	self[n] = 0;
+	*strrchr(self, '/') = 0;
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+		for (int suffix = 0; suffix < 2; suffix++) {
+			snprintf(path, sizeof path, "%s%s%s%s", self, folders[i], p->path, suffix ? ".lua" : "");
+			char *whole = access(path, R_OK) ? NULL : realpath(path, NULL);
+			if (!whole)
+				continue;
+			free(p->path);
+			p->path = whole;
+			return;
+		}
+	}
+}
+
 bool plugins_load(struct plugins *ps, const char *spec, struct err *e)
 {
 	struct nestscope_plugin *p = xalloc(sizeof *p);
 	p->ps = ps;
 	p->id = ps->next_id++;
 	bool ok = take_apart(p, spec, e);
+	if (ok)
+		find_shipped(p);
 	if (ok && access(p->path, R_OK))
 		ok = err_errno(e, "plugin %s", p->path);
 	if (ok && find(ps, p->name))

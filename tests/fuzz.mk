@@ -1,12 +1,12 @@
 # make fuzz-packets, fuzz-commands, fuzz-snapshots   fuzz packets, commands, files (FUZZ_SECONDS=20 SEED=1); clean under
 # MODE=asan. MODE=fuzz CC=clang drives the same functions with libFuzzer.
-FUZZERS := $(basename $(notdir $(filter-out tests/fuzz/driver.c,$(wildcard tests/fuzz/*.c))))
+FUZZERS := $(basename $(notdir $(filter-out tests/fuzz/driver.c tests/fuzz/libfuzzer.c,$(wildcard tests/fuzz/*.c))))
 FUZZ_SECONDS ?= 20
 SEED    ?= 1
 fuzz_archives = $(foreach d,$(filter-out app,$(LAYERS)),$(if $(src_$(d)),$(B)/$(d).a))
 
 $(foreach f,$(FUZZERS),$(eval $(B)/tests/fuzz/$(f): $(B)/tests/fuzz/$(f).o))
-$(FUZZERS:%=$(B)/tests/fuzz/%): $(if $(filter fuzz,$(MODE)),,$(B)/tests/fuzz/driver.o) $(fuzz_archives)
+$(FUZZERS:%=$(B)/tests/fuzz/%): $(B)/tests/fuzz/$(if $(filter fuzz,$(MODE)),libfuzzer,driver).o $(fuzz_archives)
 	$(Q)$(CC) $(LDFLAGS) $(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer) -o $@ $(filter %.o,$^) \
 		-Wl,--start-group $(fuzz_archives) -Wl,--end-group $(LIBS)
 

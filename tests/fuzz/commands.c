@@ -98,12 +98,3 @@ size_t fuzz_make(struct fuzz_random *r, uint8_t *out, size_t max)
 	}
 	return n;
 }
-
-#ifdef __clang__
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
-{
-	fuzz_one(data, n);
-	return 0;
-}
-#endif

@@ -156,12 +156,3 @@ size_t fuzz_make(struct fuzz_random *r, uint8_t *out, size_t max)
 			out[i] = 0, out[i + 1] = (uint8_t)fuzz_below(r, 3);
 	return n;
 }
-
-#ifdef __clang__
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
-{
-	fuzz_one(data, n);
-	return 0;
-}
-#endif
