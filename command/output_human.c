@@ -60,6 +60,29 @@ static const char *key_of(const struct part *p, const struct cell *c)
 	return c->key ? p->cells_text.data + c->key - 1 : "";
 }
 
+#define LINE_MAX 100
+
+/* A value of many words goes on below itself. */
+static void human_value(const char *text, size_t indent, struct buf *out)
+{
+	size_t room = indent < LINE_MAX / 2 ? LINE_MAX - indent : LINE_MAX / 2;
+	for (;;) {
+		size_t n = strlen(text), end = 0;
+		if (text_width(text, n) <= room)
+			break;
+		for (size_t i = 0; i < n && (!end || text_width(text, i) <= room); i++)
+			end = text[i] == ' ' ? i : end;
+		if (!end)
+			break;
+		buf_add(out, text, end);
+		trim(out);
+		pad(out, indent);
+		text += end + 1;
+	}
+	buf_str(out, text);
+	trim(out);
+}
+
 static void human_values(const struct part *p, struct buf *out)
 {
 	size_t w = 0;
@@ -72,8 +95,7 @@ static void human_values(const struct part *p, struct buf *out)
 		const char *key = key_of(p, &p->cell[i]);
 		buf_str(out, key);
 		pad(out, w - text_width(key, strlen(key)) + 2);
-		buf_str(out, p->cells_text.data + p->cell[i].at);
-		trim(out);
+		human_value(p->cells_text.data + p->cell[i].at, w + 2, out);
 	}
 }
 
