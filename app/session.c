@@ -230,6 +230,9 @@ static bool scripts(struct session *ss)
 /* Until a client quits, or the machine is over and nobody asks any more. */
 static void serve_control(struct session *ss)
 {
+	if (!intro_last_stop(ss->s)->over && !control_served(ss->control))
+		fprintf(stderr, "nestscope: the machine stands; it waits for a client at %s\n",
+			ss->o->control);
 	while (!ss->over && !ss->shell.quit && (!intro_last_stop(ss->s)->over ||
 			intro_running(ss->s) || control_clients(ss->control)))
 		session_turn(ss, 1000);

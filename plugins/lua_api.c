@@ -273,34 +273,39 @@ int api_exits(lua_State *L)
 
 /* --- names ---------------------------------------------------------------------------- */
 
-int api_reason_name(lua_State *L)
+static int name_of(lua_State *L, const char *(*name)(struct nestscope_plugin *, uint32_t))
 {
 	struct lua_host *lh = lua_host_of(L);
-	lua_pushstring(L, lh->h->reason_name(lh->p, (uint32_t)luaL_checkinteger(L, 1)));
+	lua_pushstring(L, name(lh->p, (uint32_t)luaL_checkinteger(L, 1)));
 	return 1;
+}
+
+static int number_of(lua_State *L, int (*find)(struct nestscope_plugin *, const char *, uint32_t *))
+{
+	struct lua_host *lh = lua_host_of(L);
+	uint32_t v = 0;
+	int ok = find(lh->p, luaL_checkstring(L, 1), &v);
+	return answer(lh, ok, v);
+}
+
+int api_reason_name(lua_State *L)
+{
+	return name_of(L, lua_host_of(L)->h->reason_name);
 }
 
 int api_reason(lua_State *L)
 {
-	struct lua_host *lh = lua_host_of(L);
-	uint32_t v = 0;
-	int ok = lh->h->reason_find(lh->p, luaL_checkstring(L, 1), &v);
-	return answer(lh, ok, v);
+	return number_of(L, lua_host_of(L)->h->reason_find);
 }
 
 int api_field_name(lua_State *L)
 {
-	struct lua_host *lh = lua_host_of(L);
-	lua_pushstring(L, lh->h->field_name(lh->p, (uint32_t)luaL_checkinteger(L, 1)));
-	return 1;
+	return name_of(L, lua_host_of(L)->h->field_name);
 }
 
 int api_field(lua_State *L)
 {
-	struct lua_host *lh = lua_host_of(L);
-	uint32_t v = 0;
-	int ok = lh->h->field_find(lh->p, luaL_checkstring(L, 1), &v);
-	return answer(lh, ok, v);
+	return number_of(L, lua_host_of(L)->h->field_find);
 }
 
 int api_detail_text(lua_State *L)
