@@ -64,10 +64,20 @@ static void cell_value(struct shell *sh, struct place at, enum intro_vmcs which,
 		out_none(o);
 }
 
-static void cell_decoded(const struct intro_field *f, uint64_t value, struct output *o)
+/* The names of the bits that are set. */
+static void cell_bits(const struct intro_field *f, uint64_t bits, struct output *o)
 {
 	struct buf b = {0};
-	intro_field_decode(f, value, &b);
+	intro_field_decode(f, bits, &b);
+	out_str(o, b.data ? b.data : "");
+	buf_done(&b);
+}
+
+static void cell_decoded(struct shell *sh, struct place at, enum intro_vmcs which,
+	const struct intro_field *f, uint64_t value, struct output *o)
+{
+	struct buf b = {0};
+	intro_vmcs_decode(sh->s, at, which, f, value, &b);
 	out_str(o, b.data ? b.data : "");
 	buf_done(&b);
 }
@@ -99,7 +109,7 @@ static bool list(struct shell *sh, const struct vmcs_args *v, enum intro_vmcs wh
 		out_str(o, f->name);
 		out_hex(o, f->encoding);
 		out_hexw(o, val.value, f->size);
-		cell_decoded(f, val.value, o);
+		cell_decoded(sh, v->at, which, f, val.value, o);
 	}
 	return true;
 }
@@ -124,7 +134,7 @@ static bool one_field(struct shell *sh, const struct vmcs_args *v, enum intro_vm
 	out_key(o, "value");
 	out_hexw(o, val.value, f->size);
 	out_key(o, "meaning");
-	cell_decoded(f, val.value, o);
+	cell_decoded(sh, v->at, which, f, val.value, o);
 	if (which == INTRO_VMCS12 && intro_vmcs_writer(sh->s, v->at, f->encoding, &w)) {
 		struct buf b = {0};
 		intro_symbol_print(sh->s, (struct place){LEVEL_L1, w.vcpu}, w.rip, &b);
@@ -186,7 +196,7 @@ static bool diff(struct shell *sh, const struct vmcs_args *v, struct output *o, 
 		out_hexw(o, x.value, f->size);
 		out_hexw(o, y.value, f->size);
 		if (parts)
-			cell_decoded(f, x.value ^ y.value, o);
+			cell_bits(f, x.value ^ y.value, o);
 		else
 			out_str(o, "");
 		n++;

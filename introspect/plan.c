@@ -236,8 +236,8 @@ bool intro_step(struct intro *s, struct place at, enum step_kind kind, uint64_t 
 	if (!can_run(s, e) || !intro_check(s, at, e))
 		return false;
 	if (intro_place_state(s, at) != PLACE_RUNNING && kind == STEP_FINISH)
-		return err_set(e, ERR_GENERAL, "this level is not running on vCPU %u; step it first",
-			at.vcpu);
+		return err_set(e, ERR_GENERAL, "this level does not run on vCPU %u now; finish works where it "
+			"has stopped itself (break, step within)", at.vcpu);
 	plan_clear(s);
 	s->plan = (struct run_plan){.kind = PLAN_STEP, .step = kind, .at = at,
 		.left = count ? count : 1};

@@ -1,5 +1,6 @@
 /* VMCS access through the backend, with errors that say what would be right. */
 #include "introspect/private.h"
+#include "introspect/exits.h"
 
 #include <string.h>
 
@@ -91,4 +92,51 @@ bool intro_vmcs_origin(struct intro *s, struct place at, uint32_t encoding,
 	if (!s->ops->vmcs_origin || !s->ops->vmcs_origin(s->ctx, at, encoding, out))
 		return err_set(e, ERR_GENERAL, "the merge has no rule for %s", f->name);
 	return true;
+}
+
+/* --- in words ---------------------------------------------------------------------- */
+
+static uint64_t beside(struct intro *s, struct place at, enum intro_vmcs which, const char *name)
+{
+	struct intro_vmcs_value v;
+	const struct intro_field *f = intro_field_find(name);
+	return f && intro_vmcs_get(s, at, which, f->encoding, &v, NULL) ? v.value : 0;
+}
+
+/* Whose code a VMCS's guest or host pointers lead to; 0: nestscope's own. */
+static unsigned level_of(struct intro *s, struct place at, enum intro_vmcs which, bool guest)
+{
+	struct intro_level l[INTRO_MAX_LEVELS];
+	uint64_t region;
+	if (which == INTRO_VMCS01)
+		return guest ? LEVEL_L1 : 0;
+	if (!guest)
+		return which == INTRO_VMCS02 ? 0 : LEVEL_L1;
+	if (at.level >= LEVEL_L2)
+		return at.level;
+	unsigned n = intro_levels(s, l, INTRO_MAX_LEVELS);
+	if (s->ops->vmcs_region(s->ctx, at, INTRO_VMCS12, &region))
+		for (unsigned i = 0; i < n; i++)
+			if (l[i].id >= LEVEL_L2 && l[i].vmcs12 == region)
+				return l[i].id;
+	return LEVEL_L2;
+}
+
+void intro_vmcs_decode(struct intro *s, struct place at, enum intro_vmcs which,
+	const struct intro_field *f, uint64_t value, struct buf *out)
+{
+	size_t n = strlen(f->name);
+	struct symbol y;
+	if (!strcmp(f->name, "EXIT_QUALIFICATION")) {
+		const struct exit_record r = {.kind = EXIT_EXIT, .qualification = value,
+			.reason = (uint32_t)beside(s, at, which, "VM_EXIT_REASON"),
+			.intr_info = (uint32_t)beside(s, at, which, "VM_EXIT_INTR_INFO")};
+		exit_qualification_decode(&r, out);
+	} else if (n > 4 && (!strcmp(f->name + n - 4, "_RIP") || !strcmp(f->name + n - 4, "_EIP"))) {
+		struct place code = {level_of(s, at, which, !strncmp(f->name, "GUEST_", 6)), at.vcpu};
+		if (value && code.level && intro_symbol_at(s, code, value, &y))
+			intro_symbol_print(s, code, value, out);
+	} else {
+		intro_field_decode(f, value, out);
+	}
 }

@@ -41,6 +41,11 @@ bool intro_vmcs_parse(const char *text, enum intro_vmcs *v); /* "01", "vmcs12", 
  * rights, exit reason, event information. Appends nothing for plain values. */
 void intro_field_decode(const struct intro_field *f, uint64_t value, struct buf *out);
 
+/* The same for a field of a VMCS that is there: also the qualification, by the
+ * reason beside it, and the symbol of an instruction pointer. */
+void intro_vmcs_decode(struct intro *s, struct place at, enum intro_vmcs which,
+	const struct intro_field *f, uint64_t value, struct buf *out);
+
 /* One named bit or part of a field, for bit-by-bit views. */
 struct intro_field_part {
 	uint8_t low, bits;

@@ -72,8 +72,9 @@ static void opened(struct view *v, struct lines *l, const struct intro_field *f)
 	struct intro_vmcs_write w;
 	struct buf b = {0};
 	uint64_t value;
-	if (get(v, INTRO_VMCS12, f->encoding, &value) || get(v, INTRO_VMCS02, f->encoding, &value)) {
-		intro_field_decode(f, value, &b);
+	enum intro_vmcs which = get(v, INTRO_VMCS12, f->encoding, &value) ? INTRO_VMCS12 : INTRO_VMCS02;
+	if (get(v, which, f->encoding, &value)) {
+		intro_vmcs_decode(v->s, at, which, f, value, &b);
 		if (b.len) {
 			lines_row(l, f->encoding);
 			lines_add(l, COLOUR_DIM, "    means   %s", b.data);
