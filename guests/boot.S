@@ -2,9 +2,9 @@
  * and the IDT stubs. L1 runs on identity tables of 2 MiB pages for the low
  * 4 GiB, with one stack and one GDT.
  */
-	.section .multiboot, "a"
-	.align 4
-	.long 0x1badb002, 0x00000003, -(0x1badb002 + 0x00000003)
+	.include "guests/long_mode.inc"
+
+	multiboot_header
 
 	.text
 	.code32
@@ -15,35 +15,8 @@ start:
 	mov %eax, boot_magic
 	mov %ebx, boot_info
 
-	/* PML4 -> PDPT -> four page directories, 2 MiB leaves */
-	movl $pdpt + 3, pml4
-	mov $pd + 3, %eax
-	mov $pdpt, %edi
-	mov $4, %ecx
-1:	mov %eax, (%edi)
-	add $4096, %eax
-	add $8, %edi
-	loop 1b
-	mov $0x83, %eax
-	mov $pd, %edi
-	mov $2048, %ecx
-2:	mov %eax, (%edi)
-	add $0x200000, %eax
-	add $8, %edi
-	loop 2b
-
-	mov $pml4, %eax
-	mov %eax, %cr3
-	mov $0x620, %eax		/* PAE, OSFXSR, OSXMMEXCPT */
-	mov %eax, %cr4
-	mov $0xc0000080, %ecx
-	rdmsr
-	or $0x900, %eax			/* LME, NXE */
-	wrmsr
-	mov $0x80010033, %eax		/* PG WP NE ET MP PE */
-	mov %eax, %cr0
-	lgdt gdt_pointer
-	ljmp $8, $long_mode
+	map_low_memory
+	enter_long_mode 0x900, long_mode	/* LME, NXE */
 
 	.code64
 long_mode:

@@ -11,7 +11,7 @@ define guest_image
 $(B)/guests/$(1)/%.o: guests/%.c $(wildcard guests/*.h guests/*.def)
 	@mkdir -p $$(@D)
 	$$(CC) $$(GUEST_CFLAGS) -DDEFAULT_EPT=$(2) -c $$< -o $$@
-$(B)/guests/$(1)/%.o: guests/%.S
+$(B)/guests/$(1)/%.o: guests/%.S guests/long_mode.inc
 	@mkdir -p $$(@D)
 	$$(CC) -c $$< -o $$@
 $(B)/guests/$(1).elf: $(patsubst guests/%,$(B)/guests/$(1)/%.o,$(basename $(GUEST_SRC))) guests/l1.ld
@@ -27,7 +27,7 @@ FUZZ_GUEST := $(wildcard guests/fuzz/*.c guests/fuzz/*.S)
 $(B)/guests/fuzz/%.o: guests/fuzz/%.c $(wildcard guests/fuzz/*.h vmx/fields.def)
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -I. -c $< -o $@
-$(B)/guests/fuzz/%.o: guests/fuzz/%.S
+$(B)/guests/fuzz/%.o: guests/fuzz/%.S guests/long_mode.inc
 	@mkdir -p $(@D)
 	$(CC) -c $< -o $@
 $(B)/guests/fuzz.elf: $(patsubst guests/%,$(B)/guests/%.o,$(basename $(FUZZ_GUEST))) $(B)/guests/l1/print.o guests/l1.ld

@@ -5,9 +5,9 @@
 #define STACK 16384
 #define TRAMPOLINE 0x8000
 
-	.section .multiboot, "a"
-	.align 4
-	.long 0x1badb002, 0x00000003, -(0x1badb002 + 0x00000003)
+	.include "guests/long_mode.inc"
+
+	multiboot_header
 
 	.text
 	.code32
@@ -15,39 +15,14 @@
 start:
 	cli
 	mov %ebx, boot_info
-	movl $pdpt + 3, pml4
-	mov $pd + 3, %eax
-	mov $pdpt, %edi
-	mov $4, %ecx
-1:	mov %eax, (%edi)
-	add $4096, %eax
-	add $8, %edi
-	loop 1b
-	mov $0x83, %eax
-	mov $pd, %edi
-	mov $2048, %ecx
-2:	mov %eax, (%edi)
-	add $0x200000, %eax
-	add $8, %edi
-	loop 2b
+	map_low_memory
 	mov $trampoline, %esi		/* for the other processors */
 	mov $TRAMPOLINE, %edi
 	mov $trampoline_end - trampoline, %ecx
 	rep movsb
 
 long_way:
-	mov $pml4, %eax
-	mov %eax, %cr3
-	mov $0x620, %eax
-	mov %eax, %cr4
-	mov $0xc0000080, %ecx
-	rdmsr
-	or $0x901, %eax			/* SCE, LME, NXE */
-	wrmsr
-	mov $0x80010033, %eax
-	mov %eax, %cr0
-	lgdt gdt_pointer
-	ljmp $8, $wide
+	enter_long_mode 0x901, wide	/* SCE, LME, NXE */
 
 	.code64
 wide:	xor %edi, %edi
