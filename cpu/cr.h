@@ -12,6 +12,8 @@
 enum cpu_step cr0_write(struct vcpu *c, uint64_t value);
 enum cpu_step cr3_write(struct vcpu *c, uint64_t value);
 enum cpu_step cr4_write(struct vcpu *c, uint64_t value);
+/* Extended control register n; only XCR0 is there. */
+enum cpu_step xcr_write(struct vcpu *c, uint32_t n, uint64_t value);
 
 /* The CR4 bits that the model has. */
 uint64_t cr4_supported(const struct vcpu *c);

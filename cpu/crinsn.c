@@ -172,6 +172,15 @@ enum cpu_step sys_mov_dr(struct vcpu *c, const struct insn *i)
 	return CPU_DONE;
 }
 
+enum cpu_step xcr_write(struct vcpu *c, uint32_t n, uint64_t v)
+{
+	if (n || (v & ~cpu_model_xcr0(c->model)) || !(v & 1) || (v & 6) == 4)
+		return cpu_raise_error(c, VEC_GP, 0);
+	c->xcr0 = v;
+	c->mode_changed = true;
+	return CPU_DONE;
+}
+
 enum cpu_step sys_xsetbv(struct vcpu *c, const struct insn *i)
 {
 	uint64_t v = (uint32_t)c->gpr[RAX] | c->gpr[RDX] << 32;
@@ -181,11 +190,7 @@ enum cpu_step sys_xsetbv(struct vcpu *c, const struct insn *i)
 	if (c->cpl != 0)
 		return cpu_raise_error(c, VEC_GP, 0);
 	CPU_TRY(cpu_intercepted(c, EV_XSETBV, i, 0));
-	if ((uint32_t)c->gpr[RCX] || (v & ~cpu_model_xcr0(c->model)) || !(v & 1) || (v & 6) == 4)
-		return cpu_raise_error(c, VEC_GP, 0);
-	c->xcr0 = v;
-	c->mode_changed = true;
-	return CPU_DONE;
+	return xcr_write(c, (uint32_t)c->gpr[RCX], v);
 }
 
 enum cpu_step sys_xgetbv(struct vcpu *c, const struct insn *i)

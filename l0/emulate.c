@@ -61,6 +61,15 @@ enum cpu_step l1_cpuid(struct nested_vcpu *nv, const struct vmx_exit *x)
 	return CPU_DONE;
 }
 
+/* Exits always; asked about after CPL and CR4.OSXSAVE. */
+enum cpu_step l1_xsetbv(struct nested_vcpu *nv, const struct vmx_exit *x)
+{
+	struct vcpu *c = nv->c;
+
+	(void)x;
+	return xcr_write(c, (uint32_t)c->gpr[RCX], (uint32_t)c->gpr[RAX] | c->gpr[RDX] << 32);
+}
+
 static bool vmx_msr(uint32_t n)
 {
 	return n >= 0x480 && n <= 0x4ff;

@@ -249,8 +249,8 @@ void nested_retire(struct nested_vcpu *nv);
 /* After an entry that delivers the event of *x again: INT n and the like count as
  * instructions once they are delivered. */
 void nested_redelivered(struct nested_vcpu *nv, const struct vmx_exit *x);
-nested_l1_fn l1_cpuid, l1_bare, l1_x87_error, l1_cr, l1_rdmsr, l1_wrmsr, l1_init, l1_sipi, l1_triple_fault,
-	l1_task_switch, l1_unexpected;
+nested_l1_fn l1_cpuid, l1_xsetbv, l1_bare, l1_x87_error, l1_cr, l1_rdmsr, l1_wrmsr, l1_init, l1_sipi,
+	l1_triple_fault, l1_task_switch, l1_unexpected;
 nested_l1_fn l1_exception, l1_trap, l1_invlpg, l1_invpcid; /* shadow/exits.c */
 nested_l1_fn l1_pml_full;
 /* VMX abort, SDM Vol. 3C 27.7 "VMX Aborts": the indicator into VMCS12, the vCPU

@@ -145,6 +145,28 @@ static void test_eptp_switching(void **state)
 	assert_int_equal(rig_l2(r, 100), EXIT_REASON_EXCEPTION_NMI);
 }
 
+/* XSETBV of L1 always exits; L0 does it. */
+static void test_xsetbv(void **state)
+{
+	struct rig *r = *state;
+
+	r->c->gpr[RCX] = r->c->gpr[RDX] = 0;
+	r->c->gpr[RAX] = 7;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x01, 0xd1), TRAPPED + VEC_UD);
+	r->c->gpr[RAX] = CR4_PAE | CR4_VMXE | CR4_OSXSAVE;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x22, 0xe0), OK); /* mov cr4, rax */
+	r->c->gpr[RAX] = 7;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x01, 0xd1), OK);
+	assert_int_equal(r->c->rip, CODE + 3);
+	assert_int_equal(r->c->xcr0, 7);
+	r->c->gpr[RAX] = 4;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x01, 0xd1), TRAPPED + VEC_GP);
+	r->c->gpr[RAX] = 3;
+	r->c->gpr[RCX] = 1;
+	assert_int_equal(RUN(r, 0, 0x0f, 0x01, 0xd1), TRAPPED + VEC_GP);
+	assert_int_equal(r->c->xcr0, 7);
+}
+
 /* --- a write under CR0.WP = 0 without EPT: mmu=shadow-on-shadow --- */
 
 enum { USER = 0x800000 };
@@ -235,7 +257,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_timer_runs_on, setup_own_timer, rig_teardown),
 		T(test_timer_and_others),
 		cmocka_unit_test_setup_teardown(test_timer_and_others, setup_own_timer, rig_teardown),
-		T(test_monitor_trap), T(test_eptp_switching),
+		T(test_monitor_trap), T(test_eptp_switching), T(test_xsetbv),
 		cmocka_unit_test_setup_teardown(test_smap_without_wp_in_l1, setup_shadow, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_smap_without_wp_in_l2, setup_shadow, rig_teardown)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
