@@ -7,6 +7,7 @@
 #include "introspect/live.h"
 #include "introspect/machine.h"
 #include "introspect/symbols.h"
+#include "machine/serial_backend.h"
 #include "plugins/plugins.h"
 #include "tui/tui.h"
 
@@ -352,6 +353,16 @@ static void close_session(struct session *ss)
 		close(ss->signal_fd);
 }
 
+/* The TUI has the whole terminal; its console panel shows the first port. */
+static void leave_screen(struct l0_config *m)
+{
+	for (unsigned i = 0; i < L0_SERIALS; i++)
+		if (m->serial[i] && serial_host_is_stdio(m->serial[i]))
+			m->serial[i] = NULL;
+	if (m->console && serial_host_is_stdio(m->console))
+		m->console = "none";
+}
+
 int session_run(const struct options *options)
 {
 	struct options o = *options;
@@ -359,8 +370,9 @@ int session_run(const struct options *options)
 	struct err e = {0};
 	bool prompt = !o.batch && !o.tui && isatty(STDIN_FILENO);
 	o.machine.announce = announce;
-	if (o.tui && o.machine.serial[0] && !strcmp(o.machine.serial[0], "stdio"))
-		o.machine.serial[0] = NULL; /* the console panel shows it */
+	o.machine.no_stdin = prompt || o.tui;
+	if (o.tui)
+		leave_screen(&o.machine);
 	char long_demo[256];
 	const struct load_config *load = &o.machine.load;
 	if (o.tui && load->image && load->append && !strstr(load->append, "count=")) {

@@ -170,6 +170,7 @@ struct l0_config {
 	const char *net;      /* NULL or "none"; "user", "user,..." */
 	const char *serial[L0_SERIALS]; /* NULL: none */
 	const char *console;  /* virtio console; NULL: no such device */
+	bool no_stdin;        /* a front end reads standard input; stdio is output alone */
 	void (*announce)(void *ctx, const char *line); /* e.g. the name of a pty; may be NULL */
 	void *announce_ctx;
 };

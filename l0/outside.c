@@ -39,7 +39,8 @@ static struct serial_host *host(struct l0 *l, const char *spec, enum input_kind 
 {
 	struct serial_host_config cfg = {.spec = spec, .loop = l->loop, .inputs = l->inputs, .kind = kind,
 		.target = n, .room = room, .room_ctx = ctx, .quit = quit, .quit_ctx = l,
-		.announce = l->cfg.announce, .announce_ctx = l->cfg.announce_ctx};
+		.no_stdin = l->cfg.no_stdin, .announce = l->cfg.announce,
+		.announce_ctx = l->cfg.announce_ctx};
 	return serial_host_open(&cfg, e);
 }
 

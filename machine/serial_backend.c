@@ -124,6 +124,8 @@ static bool open_stdio(struct serial_host *h)
 {
 	h->is_stdio = true;
 	h->out = STDOUT_FILENO;
+	if (h->cfg.no_stdin)
+		return true;
 	if (isatty(STDIN_FILENO) && !tcgetattr(STDIN_FILENO, &h->before)) {
 		struct termios raw = h->before;
 		raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);

@@ -20,6 +20,7 @@ struct serial_host_config {
 	struct inputs *inputs;
 	enum input_kind kind; /* INPUT_SERIAL or INPUT_CONSOLE */
 	uint32_t target;
+	bool no_stdin; /* stdio is output alone: a front end reads what is typed */
 	size_t (*room)(void *ctx); /* bytes the device can take */
 	void *room_ctx;
 	/* Ctrl-A x was typed at a stdio terminal, which is in raw mode. */
