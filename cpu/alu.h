@@ -9,6 +9,9 @@
 
 enum alu_op { ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR, ALU_CMP, ALU_TEST };
 
+/* Of these nine mnemonics (int_alu.c). */
+enum alu_op alu_of(unsigned mnemonic);
+
 /* Sign-extends the low `bits`. */
 static inline int64_t sx(uint64_t v, unsigned bits)
 {

@@ -121,30 +121,6 @@ MEM_TABLE(rm)
 MEM_TABLE(mr)
 MEM_TABLE(mi)
 
-static enum alu_op alu_of(unsigned mnemonic)
-{
-	switch (mnemonic) {
-	case ZYDIS_MNEMONIC_ADD:
-		return ALU_ADD;
-	case ZYDIS_MNEMONIC_OR:
-		return ALU_OR;
-	case ZYDIS_MNEMONIC_ADC:
-		return ALU_ADC;
-	case ZYDIS_MNEMONIC_SBB:
-		return ALU_SBB;
-	case ZYDIS_MNEMONIC_AND:
-		return ALU_AND;
-	case ZYDIS_MNEMONIC_SUB:
-		return ALU_SUB;
-	case ZYDIS_MNEMONIC_XOR:
-		return ALU_XOR;
-	case ZYDIS_MNEMONIC_CMP:
-		return ALU_CMP;
-	default:
-		return ALU_TEST;
-	}
-}
-
 static void alu_produced(struct vcpu *c, enum alu_op op, unsigned bits)
 {
 	if (op == ALU_ADD || op == ALU_ADC)

@@ -17,9 +17,9 @@ enum cpu_step slow_rmw_read(struct vcpu *c, const struct insn *i, unsigned n, ui
 	return insn_read(c, i, n, v);
 }
 
-static enum alu_op op_of(const struct insn *i)
+enum alu_op alu_of(unsigned mnemonic)
 {
-	switch (i->mnemonic) {
+	switch (mnemonic) {
 	case ZYDIS_MNEMONIC_ADD:
 		return ALU_ADD;
 	case ZYDIS_MNEMONIC_OR:
@@ -43,7 +43,7 @@ static enum alu_op op_of(const struct insn *i)
 
 enum cpu_step slow_alu(struct vcpu *c, const struct insn *i)
 {
-	enum alu_op op = op_of(i);
+	enum alu_op op = alu_of(i->mnemonic);
 	unsigned bits = i->op[0].size * 8u;
 	uint64_t a, b;
 	bool keeps = op == ALU_CMP || op == ALU_TEST;
