@@ -1,6 +1,6 @@
 /* Event delivery, priorities, MSRs and system instructions on a bare processor.
  * Code is given as bytes with its assembly beside it. */
-#include "tests/lib/bare_cpu.h"
+#include "tests/lib/bare_fixture.h"
 
 #include "cpu/deliver.h"
 #include "cpu/desc.h"
@@ -11,28 +11,6 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-
-#define CODE(b, ...)                                                  \
-	do {                                                          \
-		static const uint8_t code_[] = {__VA_ARGS__};         \
-		bare_code(b, code_, sizeof(code_));                   \
-	} while (0)
-
-static int setup(void **state)
-{
-	struct bare *b = test_malloc(sizeof(*b));
-
-	bare_init(b);
-	*state = b;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	bare_done(*state);
-	test_free(*state);
-	return 0;
-}
 
 static uint64_t get64(struct bare *b, uint64_t at)
 {

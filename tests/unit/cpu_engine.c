@@ -1,34 +1,13 @@
 /* The engine on a bare processor: counts, faults, self-modifying code, marks,
  * watches, steps. Code is given as bytes with its assembly beside it. */
 #include "cpu/mem.h"
-#include "tests/lib/bare_cpu.h"
+#include "tests/lib/bare_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
-
-#define CODE(b, ...)                                                  \
-	do {                                                          \
-		static const uint8_t code_[] = {__VA_ARGS__};         \
-		bare_code(b, code_, sizeof(code_));                   \
-	} while (0)
-
-static int setup(void **state)
-{
-	struct bare *b = test_malloc(sizeof(*b));
-	bare_init(b);
-	*state = b;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	bare_done(*state);
-	test_free(*state);
-	return 0;
-}
 
 /* mov ecx, 1000; xor eax, eax; 1: add rax, rcx; dec ecx; jnz 1b; hlt */
 #define SUM_LOOP                                                                              \
