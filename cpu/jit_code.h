@@ -202,8 +202,9 @@ void flags_want(struct segment *s, unsigned *cc);
 /* CF as 0 or 1 in RAX; uses the scratch registers. */
 void flags_carry(struct segment *s);
 
-/* --- jit_int.c, jit_flow.c: false when the instruction is not one of theirs */
+/* --- jit_int.c (which asks jit_mov.c), jit_flow.c: false when the instruction is not one of theirs */
 bool jit_int(struct segment *s, const struct insn *i);
+bool jit_mov(struct segment *s, const struct insn *i);
 bool jit_flow(struct segment *s, const struct insn *i);
 
 /* --- jit_operand.c */
