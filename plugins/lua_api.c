@@ -5,7 +5,20 @@
 
 #define READ_MAX (1u << 20) /* bytes of memory at once */
 
-#define LEVEL(arg) lua_opt_u32(L, arg), lua_opt_u32(L, (arg) + 1)
+/* A level by number or name; 0: the one that runs. */
+static uint32_t level_of(lua_State *L, int arg)
+{
+	struct lua_host *lh = lua_host_of(L);
+	struct nestscope_level l;
+	if (lua_type(L, arg) != LUA_TSTRING)
+		return lua_opt_u32(L, arg);
+	for (uint32_t i = 0; lh->h->level(lh->p, i, &l); i++)
+		if (!strcmp(l.name, lua_tostring(L, arg)))
+			return l.id;
+	return (uint32_t)luaL_error(L, "no level '%s' here yet", lua_tostring(L, arg));
+}
+
+#define LEVEL(arg) level_of(L, arg), lua_opt_u32(L, (arg) + 1)
 
 int api_log(lua_State *L)
 {

@@ -184,6 +184,8 @@ static uint32_t level_bits(struct lua_host *lh, int at)
 	for (uint32_t i = 0; lh->h->level(lh->p, i, &l); i++)
 		if (!strcmp(l.name, name))
 			return 1u << (l.id & 31);
+	if (!strcmp(name, "l2"))
+		return ~3u; /* the first that comes is one of them */
 	return (uint32_t)luaL_error(L, "no level '%s' here yet", name);
 }
 
@@ -271,8 +273,15 @@ int api_on(lua_State *L)
 {
 	struct lua_host *lh = lua_host_of(L);
 	struct nestscope_filter f = {.size = sizeof f, .vcpu = -1};
-	f.events = luaL_checkstring(L, 1);
+	if (lua_isfunction(L, 2)) { /* no filter */
+		lua_newtable(L);
+		lua_insert(L, 2);
+	}
 	luaL_checktype(L, 3, LUA_TFUNCTION);
+	lua_settop(L, 3);
+	lua_pushvalue(L, 1);
+	f.events = words(L);
+	lua_replace(L, 1);
 	lua_settop(L, 3);
 	lua_pushvalue(L, 3);
 	int ref = luaL_ref(L, LUA_REGISTRYINDEX);

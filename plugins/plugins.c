@@ -203,7 +203,8 @@ static bool load_object(struct nestscope_plugin *p, struct err *e)
 	p->object = dlopen(path.data, RTLD_NOW | RTLD_LOCAL);
 	buf_done(&path);
 	if (!p->object)
-		return err_set(e, ERR_FILE, "plugin %s: %s", p->path, dlerror());
+		return err_set(e, ERR_FILE, "plugin %s is neither a script (.lua) nor a shared object: %s",
+			p->path, dlerror());
 	const uint32_t *version = dlsym(p->object, "nestscope_plugin_version");
 	*(void **)&load = dlsym(p->object, "nestscope_plugin_load");
 	if (!version || !load)
