@@ -44,7 +44,7 @@ static void on_signal(void *ctx, short revents)
 	if (read(ss->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	ss->signalled = true;
-	if (info.ssi_signo == SIGTERM || (!ss->prompt && !ss->tui)) {
+	if (info.ssi_signo == SIGTERM || !ss->o->machine.no_stdin) {
 		ss->over = true;
 		ss->status = STATUS_SIGNAL;
 	}
@@ -94,8 +94,13 @@ void session_turn(struct session *ss, int max_ms)
 const struct stop_event *session_wait(void *session, struct intro *s)
 {
 	struct session *ss = session;
+	const bool lend = ss->o->machine.no_stdin && !ss->tui;
+	if (lend)
+		l0_lend_stdin(ss->l, true);
 	while (intro_running(s))
 		session_turn(ss, 50);
+	if (lend)
+		l0_lend_stdin(ss->l, false);
 	progress_clear(&ss->progress);
 	return intro_last_stop(s);
 }
@@ -120,7 +125,7 @@ static bool unwanted(struct session *ss)
 		return true;
 	if (sigpending(&set) || !(sigismember(&set, SIGINT) || sigismember(&set, SIGTERM)))
 		return false;
-	if (ss->prompt && !sigismember(&set, SIGTERM))
+	if (ss->o->machine.no_stdin && !sigismember(&set, SIGTERM))
 		(void)!read(ss->signal_fd, &info, sizeof(info));
 	return true;
 }

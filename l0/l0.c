@@ -73,6 +73,11 @@ struct l0 *l0_new(const struct l0_config *cfg, struct err *e)
 	return NULL;
 }
 
+void l0_lend_stdin(struct l0 *l, bool lent)
+{
+	outside_lend_stdin(l->outside, lent);
+}
+
 void l0_free(struct l0 *l)
 {
 	if (!l)

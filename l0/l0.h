@@ -170,7 +170,7 @@ struct l0_config {
 	const char *net;      /* NULL or "none"; "user", "user,..." */
 	const char *serial[L0_SERIALS]; /* NULL: none */
 	const char *console;  /* virtio console; NULL: no such device */
-	bool no_stdin;        /* a front end reads standard input; stdio is output alone */
+	bool no_stdin;        /* a front end reads standard input, and lends it by l0_lend_stdin */
 	void (*announce)(void *ctx, const char *line); /* e.g. the name of a pty; may be NULL */
 	void *announce_ctx;
 };
@@ -236,6 +236,9 @@ enum l0_slice l0_run_slice(struct l0 *l, const struct l0_limits *limits, uint64_
 /* step_count of a struct l0_limits as the vCPU's absolute count: callers that
  * run in slices turn a step into this once. */
 void l0_limits_start(const struct l0 *l, struct l0_limits *limits);
+
+/* With no_stdin: lends standard input to the port on stdio, or takes it back. */
+void l0_lend_stdin(struct l0 *l, bool lent);
 
 /* Ends a running l0_run at the next slice; safe in a signal handler. */
 void l0_interrupt(struct l0 *l);

@@ -120,6 +120,14 @@ void outside_free(struct outside *o)
 	free(o);
 }
 
+void outside_lend_stdin(struct outside *o, bool lent)
+{
+	for (unsigned i = 0; i < L0_SERIALS; i++)
+		serial_host_stdin(o->serial[i], lent);
+	if (o->console_host)
+		serial_host_stdin(o->console_host, lent);
+}
+
 void outside_state(struct outside *o, struct state *s)
 {
 	for (unsigned i = 0; i < L0_DISKS; i++)

@@ -120,19 +120,41 @@ static void start_input(struct serial_host *h, int fd)
 	h->in_id = loop_add(h->cfg.loop, fd, POLLIN, readable, h);
 }
 
+/* `kept`: local modes that the terminal does not lose. */
+static void take_stdin(struct serial_host *h, tcflag_t kept)
+{
+	if (isatty(STDIN_FILENO) && !tcgetattr(STDIN_FILENO, &h->before)) {
+		struct termios raw = h->before;
+		raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+		raw.c_lflag &= kept | ~(tcflag_t)(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+		h->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	}
+	start_input(h, STDIN_FILENO);
+}
+
+static void give_stdin_back(struct serial_host *h)
+{
+	if (h->raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &h->before);
+	h->raw = false;
+	stop_input(h);
+}
+
+void serial_host_stdin(struct serial_host *h, bool lent)
+{
+	if (!h->is_stdio || !h->cfg.no_stdin)
+		return;
+	give_stdin_back(h);
+	if (lent)
+		take_stdin(h, ISIG);
+}
+
 static bool open_stdio(struct serial_host *h)
 {
 	h->is_stdio = true;
 	h->out = STDOUT_FILENO;
-	if (h->cfg.no_stdin)
-		return true;
-	if (isatty(STDIN_FILENO) && !tcgetattr(STDIN_FILENO, &h->before)) {
-		struct termios raw = h->before;
-		raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-		raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
-		h->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-	}
-	start_input(h, STDIN_FILENO);
+	if (!h->cfg.no_stdin)
+		take_stdin(h, 0);
 	return true;
 }
 
@@ -228,9 +250,7 @@ void serial_host_close(struct serial_host *h)
 {
 	if (!h)
 		return;
-	if (h->raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &h->before);
-	stop_input(h);
+	give_stdin_back(h);
 	loop_del(h->cfg.loop, h->source);
 	loop_del(h->cfg.loop, h->listener_id);
 	if (h->owns_out && h->out >= 0)

@@ -20,7 +20,7 @@ struct serial_host_config {
 	struct inputs *inputs;
 	enum input_kind kind; /* INPUT_SERIAL or INPUT_CONSOLE */
 	uint32_t target;
-	bool no_stdin; /* stdio is output alone: a front end reads what is typed */
+	bool no_stdin; /* a front end reads what is typed, and lends it by serial_host_stdin */
 	size_t (*room)(void *ctx); /* bytes the device can take */
 	void *room_ctx;
 	/* Ctrl-A x was typed at a stdio terminal, which is in raw mode. */
@@ -33,6 +33,9 @@ struct serial_host_config {
 
 struct serial_host *serial_host_open(const struct serial_host_config *cfg, struct err *e);
 void serial_host_close(struct serial_host *h); /* terminal modes back */
+/* With no_stdin: from now on, or no longer, a port on stdio reads what is typed.
+ * Signals from the terminal stay the front end's. Nothing for other ports. */
+void serial_host_stdin(struct serial_host *h, bool lent);
 struct serial_backend serial_host_backend(struct serial_host *h);
 
 /* True for a specification that wants standard input. */
