@@ -38,6 +38,8 @@ static char *complete_one(const char *text, int state)
 	char *line = strndup(rl_line_buffer, (size_t)rl_point);
 	bool found = command_complete(&p->ss->shell, line, (size_t)state, word, NULL, &from);
 	free(line);
+	if (found && word[0] && word[strlen(word) - 1] == '/')
+		rl_completion_append_character = 0; /* a folder: what is in it comes next */
 	return found ? strdup(word) : NULL;
 }
 

@@ -9,6 +9,7 @@
 #include "introspect/vmcs.h"
 
 #include <ctype.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,23 +216,26 @@ static bool usage_word(const char *usage, const char *prefix, size_t i, char wor
 	return false;
 }
 
-static bool complete_arg(struct shell *sh, const struct command *c, const char *prefix, size_t i,
+static bool complete_file(const char *prefix, size_t i, char word[128])
+{
+	char pattern[256];
+	glob_t found = {0};
+	bool ok = snprintf(pattern, sizeof(pattern), "%s*", prefix) < (int)sizeof(pattern) &&
+		!glob(pattern, GLOB_MARK | GLOB_TILDE, NULL, &found) && i < found.gl_pathc &&
+		strlen(found.gl_pathv[i]) < 128;
+	if (ok)
+		strcpy(word, found.gl_pathv[i]);
+	globfree(&found);
+	return ok;
+}
+
+static bool complete_kind(struct shell *sh, enum complete_kind kind, const char *prefix, size_t i,
 	char word[128], const char **help)
 {
 	const char *name;
 	struct intro_level l[INTRO_MAX_LEVELS];
 	uint32_t reason;
-	char scratch[128];
-	size_t used = 0;
-	while (usage_word(c->usage, prefix, used, scratch)) {
-		if (used == i) {
-			snprintf(word, 128, "%s", scratch);
-			return true;
-		}
-		used++;
-	}
-	i -= used;
-	switch (c->complete) {
+	switch (kind) {
 	case COMPLETE_PLACE:
 		for (unsigned k = 0, n = intro_levels(sh->s, l, INTRO_MAX_LEVELS); k < n; k++) {
 			if (starts(l[k].name, prefix) && !i--) {
@@ -282,6 +286,8 @@ static bool complete_arg(struct shell *sh, const struct command *c, const char *
 			}
 		}
 		return false;
+	case COMPLETE_FILE:
+		return complete_file(prefix, i, word);
 	case COMPLETE_EXPR:
 	case COMPLETE_SYMBOL:
 		if (!expr_complete(sh->s, sh->focus, prefix, i, &name, help))
@@ -291,6 +297,42 @@ static bool complete_arg(struct shell *sh, const struct command *c, const char *
 	default:
 		return false;
 	}
+}
+
+/* What the usage wants behind the word `before`: "vmwrite [FIELD]". */
+static enum complete_kind wanted_behind(const struct command *c, const char *before)
+{
+	static const struct {
+		const char *name;
+		enum complete_kind kind;
+	} names[] = {{"FIELD", COMPLETE_FIELD}, {"EXPRESSION", COMPLETE_EXPR}, {"ADDRESS", COMPLETE_EXPR},
+		{"FILE", COMPLETE_FILE}, {"REASON", COMPLETE_REASON}, {"PLACE", COMPLETE_PLACE}};
+	size_t n = strlen(before);
+	for (const char *p = c->usage; n && (p = strstr(p, before)); p += n) {
+		const char *next = p + n;
+		if ((p > c->usage && !strchr(" |[", p[-1])) || *next++ != ' ')
+			continue;
+		next += *next == '[';
+		for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
+			if (!strncmp(next, names[k].name, strlen(names[k].name)))
+				return names[k].kind;
+	}
+	return c->complete;
+}
+
+static bool complete_arg(struct shell *sh, const struct command *c, enum complete_kind kind,
+	const char *prefix, size_t i, char word[128], const char **help)
+{
+	size_t used = 0;
+	if (kind != c->complete)
+		return complete_kind(sh, kind, prefix, i, word, help);
+	for (char usage[128]; usage_word(c->usage, prefix, used, usage); used++) {
+		if (used == i) {
+			strcpy(word, usage);
+			return true;
+		}
+	}
+	return complete_kind(sh, kind, prefix, i - used, word, help);
 }
 
 bool command_complete(
@@ -304,19 +346,20 @@ bool command_complete(
 	while (at && !isspace((unsigned char)line[at - 1]))
 		at--;
 	*from = at;
-	const char *first = args_next(&a);
-	if (!first || (size_t)(strstr(line, first) - line) >= at) {
-		const struct command all = {.usage = "", .complete = COMPLETE_COMMAND};
-		return complete_arg(sh, &all, line + at, i, word, help);
-	}
+	const char *first = args_next(&a), *w;
+	if (!first || (size_t)(strstr(line, first) - line) >= at)
+		return complete_kind(sh, COMPLETE_COMMAND, line + at, i, word, help);
 	const struct command *c = command_find(sh, first, NULL);
 	if (!c)
 		return false;
-	/* complete after the last operator of an expression */
-	size_t tail = at;
+	enum complete_kind kind = c->complete;
+	while ((w = args_next(&a)) && (size_t)(a.rest - line) <= at && kind != COMPLETE_EXPR)
+		kind = wanted_behind(c, w);
+	if (complete_arg(sh, c, kind, line + at, 0, word, help))
+		return complete_arg(sh, c, kind, line + at, i, word, help);
+	/* else what stands behind the last operator of an expression */
 	for (size_t k = at; k < n; k++)
 		if (strchr("+-*/%&|^=<>!~([,:", line[k]))
-			tail = k + 1;
-	*from = tail;
-	return complete_arg(sh, c, line + tail, i, word, help);
+			*from = k + 1;
+	return complete_arg(sh, c, kind, line + *from, i, word, help);
 }

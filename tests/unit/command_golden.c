@@ -185,6 +185,17 @@ static void test_completion(void **ctx)
 	assert_true(command_complete(&sh, "mem rsp+guest_w", 0, word, NULL, &from));
 	assert_int_equal(from, 8);
 	assert_false(command_complete(&sh, "zzz", 0, word, NULL, &from));
+	assert_true(command_complete(&sh, "catch entry-f", 0, word, NULL, &from));
+	assert_true(!strcmp(word, "entry-fail") && from == 6);
+	assert_true(command_complete(&sh, "catch vmwrite guest_rfl", 0, word, NULL, &from));
+	assert_string_equal(word, "GUEST_RFLAGS");
+	assert_true(command_complete(&sh, "catch exit if rip>5&&reas", 0, word, NULL, &from));
+	assert_true(!strcmp(word, "reason") && from == 21);
+	assert_true(command_complete(&sh, "catch exit if level == 2 && reas", 0, word, NULL, &from));
+	assert_string_equal(word, "reason");
+	assert_true(command_complete(&sh, "load /usr/shar", 0, word, NULL, &from));
+	assert_string_equal(word, "/usr/share/");
+	assert_false(command_complete(&sh, "load /usr/shar", 1, word, NULL, &from));
 	shell_done(&sh);
 	intro_free(s);
 }
