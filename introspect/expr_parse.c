@@ -502,6 +502,12 @@ bool expr_complete(struct intro *s, struct place at, const char *prefix, size_t 
 			return true;
 		}
 	}
+	for (uint32_t r = 0, number; n && exit_reason_at(r, &number, word_out); r++) {
+		if (!strncasecmp(*word_out, prefix, n) && !i--) {
+			*help = "exit reason";
+			return true;
+		}
+	}
 	if (n && intro_symbol_complete(s, at, prefix, i, &sym)) {
 		*word_out = sym.name;
 		*help = "symbol";

@@ -193,6 +193,8 @@ static void test_completion(void **ctx)
 	assert_true(!strcmp(word, "reason") && from == 21);
 	assert_true(command_complete(&sh, "catch exit if level == 2 && reas", 0, word, NULL, &from));
 	assert_string_equal(word, "reason");
+	assert_true(command_complete(&sh, "catch exit if reason == CPUI", 0, word, NULL, &from));
+	assert_string_equal(word, "CPUID");
 	assert_true(command_complete(&sh, "load /usr/shar", 0, word, NULL, &from));
 	assert_string_equal(word, "/usr/share/");
 	assert_false(command_complete(&sh, "load /usr/shar", 1, word, NULL, &from));
