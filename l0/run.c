@@ -41,6 +41,15 @@ static bool runnable(struct vcpu *c)
 	return vcpu_may_run(c);
 }
 
+/* A device's interrupt went to another vCPU: its turn, before another
+ * instruction of this one, whether that would exit, stop at a mark or run. */
+static void give_way(struct l0 *l)
+{
+	if (l->machine->yield && !nested_holds_turn(&l->vcpu[l->turn]))
+		next_turn(l);
+	l->machine->yield = false;
+}
+
 static bool find_turn(struct l0 *l)
 {
 	for (unsigned n = 0; n < l->vcpus; n++) {
@@ -344,6 +353,7 @@ enum l0_slice l0_run_slice(struct l0 *l, const struct l0_limits *lim, uint64_t b
 			clock_run(l->clock);
 		if (inputs_due(l->inputs))
 			inputs_run(l->inputs, false);
+		give_way(l);
 		power(l, lim);
 		if (take_stop(l, lim, out))
 			return L0_SLICE_STOP;

@@ -7,6 +7,7 @@
 
 #include "base/state.h"
 #include "l0/l0.h"
+#include "machine/machine.h"
 #include "tests/lib/l1_machine.h"
 
 #define L2_ENTRY UINT64_C(0x8000) /* of the payloads, linear */
@@ -61,6 +62,52 @@ static void test_mark_after_kick(void **ctx)
 	(void)ctx;
 	count_stops(L2_LOOP, false, 20);
 	count_stops(L2_LOOP, true, 20);
+}
+
+/* What is left of the turn 100 instructions after an interrupt for another vCPU,
+ * and which instruction came when; with a mark on it when `marked`. */
+#define INTERRUPT_AT UINT64_C(100000)
+
+static void interrupt_another(void *machine)
+{
+	((struct machine *)machine)->yield = true;
+}
+
+static uint64_t left_of_turn(bool marked, uint64_t *at)
+{
+	struct l0_event ev = {0};
+	struct l0_observer o = {1u << L0_EV_BREAK, yes, &ev};
+	struct l0 *l = l1_machine("storm end=off", 2, NULL);
+	struct l0_limits lim = {.clock = INTERRUPT_AT - 1};
+	struct clock_timer t;
+	unsigned stops = 0;
+	assert_int_equal(l0_observe(l, &o), 0);
+	assert_int_equal(l0_run(l, &lim).why, L0_LIMIT);
+	lim.clock++;
+	clock_register(l->clock, &t, interrupt_another, l->machine);
+	clock_arm(l->clock, &t, INTERRUPT_AT);
+	if (marked)
+		engine_mark(l->engine, gva(*at));
+	else if (l0_run(l, &lim).why == L0_LIMIT)
+		*at = l->vcpu[0].cpu->rip;
+	lim.clock = INTERRUPT_AT + 100;
+	while (l0_run(l, &lim).why == L0_OBSERVER)
+		stops += ev.at == *at;
+	assert_int_equal(stops > 0, marked);
+	assert_int_equal(l->clock->now, lim.clock);
+	uint64_t left = l->turn_left;
+	clock_unregister(l->clock, &t);
+	l0_free(l);
+	return left;
+}
+
+/* Its turn comes at the same place, whoever looks. */
+static void test_interrupt_of_another(void **ctx)
+{
+	uint64_t at = 0, left = left_of_turn(false, &at);
+	(void)ctx;
+	assert_int_equal(left, 3001 - 100);
+	assert_int_equal(left_of_turn(true, &at), left);
 }
 
 /* --- what is looked for only while somebody listens --- */
@@ -146,6 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mark_before_exit),
 		cmocka_unit_test(test_mark_after_kick),
+		cmocka_unit_test(test_interrupt_of_another),
 		cmocka_unit_test(test_ept_writes),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_no_modes),
