@@ -139,20 +139,23 @@ static void count(struct vcpu *c)
 	c->retired = c->horizon - (uint64_t)c->ic;
 }
 
-/* Starts (again) towards the next event. */
-static void set_horizon(struct vcpu *c)
+/* Where the engine has to look up next: its end, a deadline, a counter's wrap. */
+static uint64_t next_horizon(const struct vcpu *c)
 {
-	struct engine *e = c->engine;
-	uint64_t next = clock_next(c->clock), h = e->end;
+	uint64_t next = clock_next(c->clock), h = c->engine->end;
 	next = next > c->clock_base ? next - c->clock_base : 0;
 	if (next < h)
 		h = next;
 	if (c->pmu_wakes && pmu_next(c) < h - c->retired && h > c->retired)
 		h = c->retired + pmu_next(c);
-	if (h < c->retired)
-		h = c->retired;
-	c->horizon = h;
-	c->ic = (int64_t)(h - c->retired);
+	return h < c->retired ? c->retired : h;
+}
+
+/* Starts (again) towards the next event. */
+static void set_horizon(struct vcpu *c)
+{
+	c->horizon = next_horizon(c);
+	c->ic = (int64_t)(c->horizon - c->retired);
 }
 
 void engine_rearm(struct vcpu *c)
@@ -160,14 +163,7 @@ void engine_rearm(struct vcpu *c)
 	struct engine *e = c->engine;
 	if (e->shared->running != c)
 		return;
-	uint64_t next = clock_next(c->clock), h = e->end;
-	next = next > c->clock_base ? next - c->clock_base : 0;
-	if (next < h)
-		h = next;
-	if (c->pmu_wakes && pmu_next(c) < h - c->retired && h > c->retired)
-		h = c->retired + pmu_next(c);
-	if (h < c->retired)
-		h = c->retired;
+	uint64_t h = next_horizon(c);
 	if (h < c->horizon) {
 		c->ic -= (int64_t)(c->horizon - h);
 		c->horizon = h;
