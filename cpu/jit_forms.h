@@ -51,6 +51,17 @@ static inline void load(struct segment *s, unsigned size, unsigned to)
 	put_mem(s, size == 8 ? 8 : 4, op, to, H_T0, 0, false);
 }
 
+/* The register that holds the second operand, a register's or loaded from memory. */
+static inline unsigned source_in(struct segment *s, const struct insn *i, unsigned size)
+{
+	if (!is_mem(i, 1))
+		return reg_in(s, i->op[1].reg);
+	mem_address(s, i);
+	mem_lookup(s, size, false);
+	load(s, size, H_T1);
+	return H_T1;
+}
+
 static inline void shift_put(struct segment *s, unsigned digit, unsigned size, unsigned a, unsigned n)
 {
 	put_rr(s, size, sized(0xc1, size), digit, a, size == 1 ? 2 : 0);

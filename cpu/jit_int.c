@@ -314,15 +314,7 @@ static bool imul_op(struct segment *s, const struct insn *i)
 	if (i->operands < 2 || size < 4 || (is_mem(i, 1) && !mem_plain(s, i)) ||
 		(i->operands == 3 && (int64_t)small_imm(i, size) != (int32_t)i->imm))
 		return false;
-	unsigned b;
-	if (is_mem(i, 1)) {
-		mem_address(s, i);
-		mem_lookup(s, size, false);
-		load(s, size, b = H_T1);
-	} else {
-		b = reg_in(s, i->op[1].reg);
-	}
-	unsigned a;
+	unsigned a, b = source_in(s, i, size);
 	if (i->operands == 3) {
 		a = reg_out(s, i->op[0].reg);
 		put_rr(s, size, 0x69, a, b, 0);

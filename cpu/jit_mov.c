@@ -167,17 +167,10 @@ static bool set_op(struct segment *s, const struct insn *i)
 
 static bool cmov_op(struct segment *s, const struct insn *i)
 {
-	unsigned cc = i->opcode & 15, size = i->op[0].size, b;
+	unsigned cc = i->opcode & 15, size = i->op[0].size;
 	if (size < 4 || (is_mem(i, 1) && !mem_plain(s, i)))
 		return false;
-	unsigned a = reg_in(s, i->op[0].reg);
-	if (is_mem(i, 1)) {
-		mem_address(s, i);
-		mem_lookup(s, size, false);
-		load(s, size, b = H_T1);
-	} else {
-		b = reg_in(s, i->op[1].reg);
-	}
+	unsigned a = reg_in(s, i->op[0].reg), b = source_in(s, i, size);
 	flags_want(s, &cc);
 	put_rr(s, size, 0x0f40 | cc, a, b, 0);
 	reg_changed(s, i->op[0].reg);
