@@ -165,12 +165,17 @@ void op_miss_write(struct vcpu *c, const struct op *o, uint64_t at)
 	return op_miss(c, o, at, TLB_WRITE);
 }
 
+/* Within one page, and canonical? */
+static bool one_page(uint64_t at, unsigned size)
+{
+	return !(((at + size - 1) ^ at) & PAGE_MASK) && (uint64_t)((int64_t)(at << 16) >> 16) == at;
+}
+
 void *op_host_read(struct vcpu *c, uint64_t at, unsigned size)
 {
 	void *h = tlb_host_read(c->tlb, at, size);
 	struct tlb_place p;
-	if (h || ((at + size - 1) ^ at) & PAGE_MASK ||
-		(uint64_t)((int64_t)(at << 16) >> 16) != at)
+	if (h || !one_page(at, size))
 		return h;
 	/* A fault shows again on the slow way. */
 	if (tlb_resolve(c, at, TLB_READ, ACCESS_DATA, &p) != CPU_DONE)
@@ -182,8 +187,7 @@ void *op_host_write(struct vcpu *c, uint64_t at, unsigned size)
 {
 	void *h = tlb_host_write(c->tlb, at, size);
 	struct tlb_place p;
-	if (h || ((at + size - 1) ^ at) & PAGE_MASK ||
-		(uint64_t)((int64_t)(at << 16) >> 16) != at)
+	if (h || !one_page(at, size))
 		return h;
 	if (tlb_resolve(c, at, TLB_WRITE, ACCESS_DATA, &p) != CPU_DONE)
 		return NULL;
