@@ -82,6 +82,7 @@ bool reflect_wanted(const struct nested_vcpu *nv, const struct vmx_exit *x)
 	case RULE_CR:
 		return true;
 	case RULE_NEVER:
+	case RULE_LOG:
 		return false;
 	case RULE_PIN:
 		return vmcs_get(v, VMCS_PIN_BASED_VM_EXEC_CONTROL) & rules[reason].bits;
@@ -113,10 +114,8 @@ static bool handle_l2(struct nested_vcpu *nv, struct vmx_exit *x)
 		return nested_l2_vmfunc(nv, x);
 	case RULE_MSR:
 		return nested_l2_msr(nv, x);
-	case RULE_NEVER:
-		if ((x->reason & 0xffff) == EXIT_REASON_PML_FULL)
-			return nested_l2_pml_full(nv, x);
-		/* fall through */
+	case RULE_LOG:
+		return nested_l2_pml_full(nv, x);
 	default:
 		log_once(nv->n->l->log, LOG_ERROR, "l0", x->reason,
 			"L2 left by %s, which neither L1 nor L0 asked for",

@@ -202,7 +202,7 @@ enum vmcs02_source vmcs02_origin(
 	const struct nested_vcpu *nv, enum vmcs_field f, unsigned bit, const char **why);
 
 /* --- dispatch.c */
-enum reflect_rule { RULE_ALWAYS, RULE_NEVER, RULE_PIN, RULE_PROC1, RULE_PROC2, RULE_EXCEPTION,
+enum reflect_rule { RULE_ALWAYS, RULE_NEVER, RULE_LOG, RULE_PIN, RULE_PROC1, RULE_PROC2, RULE_EXCEPTION,
 	RULE_PORT, RULE_MSR, RULE_CR, RULE_MEMORY, RULE_FUNCTION };
 /* Does L1 want this exit of L2? */
 bool reflect_wanted(const struct nested_vcpu *nv, const struct vmx_exit *x);
